@@ -1,0 +1,48 @@
+/*
+ * Logging: the only global state of the program.  The parent writes to syslog
+ * (or stderr with --debug); the worker sets a sink that sends each line to the
+ * parent.  Subject first, lower case, no full stop, one line each.
+ */
+#ifndef MLVPN_BASE_LOG_H
+#define MLVPN_BASE_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/util.h"
+
+#define LOG_LINE_MAX 512 /* bytes of a line with its NUL */
+
+/* Values are those of syslog(3): LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG. */
+typedef void log_sink_fn(void *ctx, int priority, const char *line);
+
+/* A limit on lines which the network can trigger: burst, then one a period. */
+struct log_limit {
+	mono_t next_at; /* no earlier line */
+	unsigned suppressed; /* lines left out since the last one */
+};
+
+/* Opens syslog as ident, or stderr if to_stderr; lines up to priority max. */
+void log_open(const char *ident, bool to_stderr, int max_priority);
+void log_set_level(int max_priority);
+/* Sends every line to fn instead (NULL: back to syslog or stderr). */
+void log_set_sink(log_sink_fn *fn, void *ctx);
+/* Writes a finished line of the other process, control characters escaped. */
+void log_line(int priority, const char *line);
+
+void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_warnx(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Appends ": " and the text of errno. */
+void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* A warning at most once in every period; says how many it left out. */
+void log_limited(struct log_limit *l, mono_t now, mono_t period,
+    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* Start-up, memory, broken IPC: log with errno (or without), then exit 1. */
+void fatal(const char *fmt, ...)
+    __attribute__((format(printf, 1, 2), noreturn));
+void fatalx(const char *fmt, ...)
+    __attribute__((format(printf, 1, 2), noreturn));
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * Reads the inner packet's headers: which flow it belongs to, whether it goes
+ * ahead of the queue, whether it may be marked instead of dropped.  Trusts no
+ * length field.
+ */
+#ifndef MLVPN_TUNNEL_FLOW_H
+#define MLVPN_TUNNEL_FLOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/util.h"
+#include "tunnel/pktbuf.h"
+
+/* A secret, so that nobody can aim flows at one bucket. */
+struct flow_key {
+	uint64_t k0, k1;
+};
+
+/* What the loop guard and the ICMP answers need of a packet. */
+struct flow_info {
+	union addr src, dst; /* ports 0 where there are none */
+	uint8_t proto; /* of the transport header found; 0: none */
+	uint8_t tos; /* DSCP and ECN */
+};
+
+/*
+ * Fills pb->l3_offset, ip_version, flow_hash (SipHash-2-4 of addresses, protocol
+ * and ports; fragments and unknown protocols hash without ports; what is not IP
+ * hashes by its Ethernet addresses and type) and pb->priority: DSCP 4 (TOS
+ * 0x10), 44 (VOICE-ADMIT), 46 (EF), ICMP, ICMPv6 (also ARP on tap).
+ * -1 when the packet is no IP packet on a tun device or is cut short.
+ */
+int flow_classify(struct pktbuf *pb, bool tap, const struct flow_key *key);
+/* The addresses and ports of a classified packet; -1 if it has none. */
+int flow_info(const struct pktbuf *pb, struct flow_info *info);
+/* Sets CE on an ECN-capable packet (IPv4 checksum kept right); false: it is
+ * not ECN-capable and has to be dropped instead. */
+bool flow_mark_ce(struct pktbuf *pb);
+/*
+ * Turns pb into an ICMP "fragmentation needed" or ICMPv6 "packet too big"
+ * answer to itself, to be delivered to the side it came from, with the next-hop
+ * MTU mtu_bytes (RFC 1191, RFC 4443).  -1 when none may be sent (IPv4 without
+ * DF, an ICMP error, a fragment, multicast, tap with a strange header).
+ */
+int flow_too_big(struct pktbuf *pb, uint32_t mtu_bytes);
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * The shared queue: FQ-CoDel (RFC 8290) over 1024 buckets, 8-way
+ * set-associative so that flows rarely share one.  Links pull from it; a
+ * packet gets its number in its bucket when it leaves, so a drop leaves no
+ * hole in the numbering.
+ */
+#ifndef MLVPN_TUNNEL_FQ_H
+#define MLVPN_TUNNEL_FQ_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/util.h"
+#include "tunnel/pktbuf.h"
+
+#define FQ_BUCKETS 1024
+#define FQ_SEQ_MASK 0x3fffff /* bucket sequences have 22 bits */
+
+struct fq_params {
+	mono_t target; /* sojourn that CoDel accepts */
+	mono_t interval; /* for how long it accepts more */
+	size_t limit_bytes; /* of all packets together */
+	uint32_t quantum_bytes; /* of the deficit round-robin */
+};
+
+struct fq_stats {
+	uint64_t enqueued, dequeued; /* packets */
+	uint64_t codel_drops, marks; /* packets */
+	uint64_t overload_drops; /* packets; from the fattest flow */
+	size_t bytes, packets; /* waiting now */
+	size_t flows; /* with something waiting now */
+	mono_t sojourn; /* of the packet dequeued last */
+};
+
+struct fq; /* opaque */
+
+/* NULL when out of memory. The pool outlives the queue. */
+struct fq *fq_new(struct pktbuf_pool *pool, const struct fq_params *params);
+void fq_free(struct fq *fq);
+void fq_set_params(struct fq *fq, const struct fq_params *params);
+/*
+ * Takes over a classified packet.  When the limit or the pool's quota is full
+ * it drops half of the fattest flow's bytes, at most 64 packets (RFC 8290,
+ * 4.1.3).  0, or -1 if pb itself had to go (it is freed).
+ */
+int fq_enqueue(struct fq *fq, struct pktbuf *pb, mono_t now);
+/* The next packet, with bucket and bucket_seq set and its use PKTBUF_IO, or
+ * NULL when nothing waits. */
+struct pktbuf *fq_dequeue(struct fq *fq, mono_t now);
+bool fq_empty(const struct fq *fq);
+/* The number for a packet that bypasses the queue in its own numbering. */
+const struct fq_stats *fq_stats(const struct fq *fq);
+
+#endif

@@ -1,0 +1,102 @@
+/*
+ * The wire format.  Big endian, through helpers only: no struct is ever laid
+ * over a packet, so that 32-bit, 64-bit, little and big endian agree.
+ *
+ * Sealed packet (types DATA and CONTROL):
+ *   0   1  type        clear, authenticated
+ *   1   1  key epoch   clear, authenticated
+ *   2   6  link sequence, also the nonce: clear, authenticated
+ *  [8   8  session number, with cipher none only]
+ *   8   8  inner header, encrypted: struct wire_inner
+ *  16   n  inner packet, encrypted
+ *  16+n 16 tag (not with cipher none)
+ */
+#ifndef MLVPN_TUNNEL_WIRE_H
+#define MLVPN_TUNNEL_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/util.h"
+
+#define WIRE_VERSION 1
+#define WIRE_HEADER_LEN 8
+#define WIRE_SESSION_LEN 8
+#define WIRE_INNER_LEN 8
+#define WIRE_TAG_LEN 16
+#define WIRE_SEALED_OVERHEAD \
+	(WIRE_HEADER_LEN + WIRE_INNER_LEN + WIRE_TAG_LEN) /* without IP, UDP */
+#define WIRE_CLEAR_OVERHEAD \
+	(WIRE_HEADER_LEN + WIRE_SESSION_LEN + WIRE_INNER_LEN)
+#define WIRE_SEQ_MAX ((UINT64_C(1) << 48) - 1)
+#define WIRE_STAMP_UNIT (64 * NSEC_PER_USEC)
+#define WIRE_STAMP_MASK 0xfffff
+
+enum wire_type {
+	WIRE_HELLO = 1, /* client to server */
+	WIRE_REPLY, /* server to client */
+	WIRE_REJECT, /* server to client: settings do not match */
+	WIRE_AUTH, /* cipher none: the client's answer to the challenge */
+	WIRE_DATA,
+	WIRE_CONTROL
+};
+
+/* Flags of the inner header. */
+#define WIRE_F_PARTIAL_CSUM 0x01 /* the receiving kernel completes it */
+#define WIRE_F_PRIORITY 0x02 /* bucket space of its own */
+#define WIRE_F_RESENT 0x04
+#define WIRE_F_ECHO 0x08 /* CONTROL: echo_stamp is valid */
+
+/* What a CONTROL packet is; in its inner header. */
+enum wire_control {
+	WIRE_KEEPALIVE = 1, /* payload: empty or struct wire_counts */
+	WIRE_KEEPALIVE_ACK, /* the answer, sent at once */
+	WIRE_PROBE, /* payload: 8 bytes; path check of a new address */
+	WIRE_PROBE_ACK, /* the same 8 bytes, by the way the probe came */
+	WIRE_BYE, /* orderly end: the peer takes the link down at once */
+	WIRE_REPORT /* reserved: reports of all links */
+};
+
+struct wire_header {
+	uint8_t type;
+	uint8_t epoch;
+	uint64_t seq; /* 48 bits */
+};
+
+/* The encrypted 8 bytes.  DATA: bucket 10, bucket_seq 22, stamp 20, prev_link
+ * 4, flags 8 bits.  CONTROL: control 4, reserved 8, echo_stamp 20, stamp 20,
+ * link 4, flags 8. */
+struct wire_inner {
+	uint16_t bucket;
+	uint32_t bucket_seq;
+	uint8_t control; /* enum wire_control */
+	uint32_t echo_stamp; /* peer's last stamp plus the time it was held */
+	uint32_t stamp; /* when it was sent, in WIRE_STAMP_UNIT, 20 bits */
+	uint8_t link; /* of the bucket's previous packet; CONTROL: 0 */
+	uint8_t flags;
+};
+
+/* Receiver's totals of a link, in a keepalive after traffic: 16 bytes. */
+struct wire_counts {
+	uint64_t highest; /* link sequence seen */
+	uint64_t received; /* packets since the link's first, mod 2^64 */
+};
+#define WIRE_COUNTS_LEN 16
+
+void wire_put_header(uint8_t out[WIRE_HEADER_LEN], const struct wire_header *h);
+/* -1 when len is too short or the type is unknown. */
+int wire_get_header(struct wire_header *h, const uint8_t *p, size_t len);
+void wire_put_inner(
+    uint8_t out[WIRE_INNER_LEN], bool control, const struct wire_inner *in);
+void wire_get_inner(
+    struct wire_inner *in, bool control, const uint8_t p[WIRE_INNER_LEN]);
+void wire_put_counts(
+    uint8_t out[WIRE_COUNTS_LEN], const struct wire_counts *c);
+void wire_get_counts(
+    struct wire_counts *c, const uint8_t p[WIRE_COUNTS_LEN]);
+/* now as a stamp; the span from stamp to now, at most 67 s, in ns. */
+uint32_t wire_stamp(mono_t now);
+mono_t wire_stamp_age(uint32_t stamp, mono_t now);
+
+#endif
