@@ -30,15 +30,16 @@ union addr {
 	struct sockaddr_in6 in6;
 };
 
-#define ADDRTEXT_MAX 64 /* "[v6%scope]:port" and NUL */
+#define ADDRTEXT_MAX 72 /* "[v6%scope]:port" and NUL */
 
-/* Now, by a clock that also counts the time spent suspended. */
+/* Now, by the clock that also counts the time spent suspended. */
 mono_t mono_now(void);
 
 /* The length for bind, sendto and the like; 0 for AF_UNSPEC. */
 socklen_t addr_len(const union addr *a);
+/* Same host and port; a v4-mapped address equals its IPv4 one. */
 bool addr_equal(const union addr *a, const union addr *b);
-/* Same host, whatever the port; a v4-mapped address equals its IPv4 one. */
+/* Same host, whatever the port. */
 bool addr_same_host(const union addr *a, const union addr *b);
 uint16_t addr_port(const union addr *a); /* host order */
 void addr_set_port(union addr *a, uint16_t port);
@@ -48,9 +49,13 @@ void addr_map6(union addr *a);
 void addr_unmap(union addr *a);
 /* From struct sockaddr of the kernel or resolver; -1 if not IPv4 or IPv6. */
 int addr_from_sockaddr(union addr *a, const struct sockaddr *sa, socklen_t len);
-/* A numeric host, no name look-up; -1 if it is none. */
+/*
+ * A numeric host (fe80::1%eth0 with a scope), no name look-up; -1 if it is none
+ * or if its interface does not exist.
+ */
 int addr_from_text(union addr *a, const char *host, uint16_t port);
-/* "192.0.2.1:5080" or "[2001:db8::1]:5080"; returns buf. */
+/* "192.0.2.1:5080" (also when v4-mapped), "[2001:db8::1]:5080" or "none";
+ * returns buf. */
 const char *addr_text(const union addr *a, char buf[ADDRTEXT_MAX]);
 
 /* Big-endian fields of the wire; no alignment is assumed. */
