@@ -1,0 +1,79 @@
+#!/bin/bash
+# Installs the Debian packages that a purpose needs and this machine lacks.
+#
+#	tests/deps.sh PURPOSE...	e.g. tests/deps.sh build unit lab
+#
+# Silent when nothing is wrong, whether it had work to do or not. Never
+# removes a package: where one is in the way, the purpose fails and says so.
+set -u
+
+packages()
+{
+	case $1 in
+	build) # ./autogen.sh && ./configure && make
+		echo autoconf automake gcc libc6-dev make pkgconf libssl-dev \
+		    libev-dev libbsd-dev libcap-ng-dev libmnl-dev \
+		    libjansson-dev libseccomp-dev ;;
+	unit) # make check
+		echo check ;;
+	lab) # tests/net and tests/demo.sh: namespaces, a kernel, a terminal
+		echo iproute2 iputils-ping nftables procps python3 util-linux ;;
+	net) # the tests of tests/net
+		echo python3-pytest ethtool ;;
+	clang) # a second compiler, and libFuzzer
+		echo clang-14 libclang-rt-14-dev ;;
+	i386) # tests/cross.sh i386
+		echo gcc-i686-linux-gnu qemu-user ;;
+	s390x) # tests/cross.sh s390x
+		echo gcc-s390x-linux-gnu qemu-user ;;
+	lint) # tests/lint.sh
+		echo clang-format-14 mandoc python3-pyflakes shellcheck ;;
+	deb) # dpkg-buildpackage; the rest are debian/control's Build-Depends
+		echo build-essential debhelper dpkg-dev ;;
+	*)
+		echo "deps.sh: no such purpose: $1" >&2
+		return 1 ;;
+	esac
+}
+
+installed()
+{
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = \
+	    installed ]
+}
+
+# apt-get, quiet, patient with another apt-get, and never asking anything.
+apt()
+{
+	DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-remove \
+	    --no-install-recommends -o DPkg::Lock::Timeout=600 \
+	    -o Dpkg::Use-Pty=0 -o Acquire::Retries=3 "$@"
+}
+
+[ $# -gt 0 ] || { echo "usage: deps.sh PURPOSE..." >&2; exit 2; }
+
+missing=()
+for purpose; do
+	list=$(packages "$purpose") || exit 2
+	for package in $list; do
+		installed "$package" || missing+=("$package")
+	done
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+	echo "please install, as root: ${missing[*]}" >&2
+	exit 1
+fi
+
+log=$(mktemp) || exit 1
+trap 'rm -f "$log"' EXIT
+# The lists may be absent or stale: fetch them only when the first try fails.
+if ! apt install "${missing[@]}" </dev/null >"$log" 2>&1; then
+	apt update </dev/null >"$log" 2>&1
+	if ! apt install "${missing[@]}" </dev/null >>"$log" 2>&1; then
+		echo "could not install: ${missing[*]}" >&2
+		tail -n 20 "$log" >&2
+		exit 1
+	fi
+fi
