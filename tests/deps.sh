@@ -21,13 +21,13 @@ packages()
 	net) # the tests of tests/net
 		echo python3-pytest ethtool ;;
 	clang) # a second compiler, and libFuzzer
-		echo clang-14 libclang-rt-14-dev ;;
+		echo clang libclang-rt-dev ;;
 	i386) # tests/cross.sh i386
-		echo gcc-i686-linux-gnu qemu-user ;;
+		echo binutils-i686-linux-gnu clang qemu-user ;;
 	s390x) # tests/cross.sh s390x
-		echo gcc-s390x-linux-gnu qemu-user ;;
+		echo binutils-s390x-linux-gnu clang qemu-user ;;
 	lint) # tests/lint.sh
-		echo clang-format-14 mandoc python3-pyflakes shellcheck ;;
+		echo clang-format mandoc python3-pyflakes shellcheck ;;
 	deb) # dpkg-buildpackage; the rest are debian/control's Build-Depends
 		echo build-essential debhelper dpkg-dev ;;
 	*)
