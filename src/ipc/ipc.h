@@ -22,7 +22,6 @@ enum ipc_type {
 	IPC_HOOK, /* struct ipc_hook */
 	IPC_RELOAD, /* no payload: as SIGHUP, asked for at the control socket */
 	IPC_LOG, /* struct ipc_log, exact length 8 + text */
-	IPC_TITLE, /* struct ipc_title: states of the links for the parent's title */
 	/* parent to worker */
 	IPC_CONF = 64, /* uint32 generation, then the bytes of the file */
 	IPC_PSK, /* struct ipc_psk */
@@ -30,7 +29,8 @@ enum ipc_type {
 	IPC_CONTROL, /* fd of the listening control socket */
 	IPC_SOCKET, /* struct ipc_socket, fd unless error is set */
 	IPC_RESOLVED, /* struct ipc_resolved */
-	IPC_RELOADED /* struct ipc_reloaded: answer to IPC_RELOAD */
+	IPC_RELOADED, /* struct ipc_reloaded: answer to IPC_RELOAD */
+	IPC_STOP /* no payload: say goodbye to the peers and exit 0 */
 };
 
 enum ipc_hook_event {
@@ -85,13 +85,22 @@ struct ipc_resolved {
 	union addr addrs[IPC_ADDRS_MAX];
 };
 
+enum ipc_reload_error {
+	RELOAD_OK,
+	RELOAD_UNREADABLE, /* the file can't be read */
+	RELOAD_INVALID, /* errors in the file, all of them in the log */
+	RELOAD_RESTART, /* a changed key needs a restart */
+	RELOAD_BUSY /* asked for too soon after the last one */
+};
+
 struct ipc_reloaded {
 	uint32_t ok; /* 1: applied */
 	uint32_t line; /* of the first error; 0: the file as a whole */
-	uint32_t error; /* enum of the kind of error; 0 when ok */
+	uint32_t error; /* enum ipc_reload_error */
 };
 
 #define IPC_PAYLOAD_MAX (4 + CONF_TEXT_MAX)
+#define IPC_LOG_HEADER 8 /* bytes of struct ipc_log before its text */
 
 /* A socketpair of the right kind, buffers sized for one whole file; both ends
  * close-on-exec and non-blocking.  -1 with errno. */
@@ -102,7 +111,8 @@ int ipc_send(int sock, enum ipc_type type, const void *payload, size_t len,
 /*
  * Receives one message into payload.  Returns 1 with *type, *len, *fd (-1 if
  * none came) set; 0 when nothing is waiting; -1 when the other end is gone
- * (errno 0) or what came is no message (EBADMSG).
+ * (errno 0) or what came is no message (EBADMSG: too short, too long, more than
+ * one descriptor, or one although fd is NULL; those that came are closed).
  */
 int ipc_recv(int sock, uint32_t *type, void *payload, size_t size, size_t *len,
     int *fd);
