@@ -8,8 +8,8 @@
  *   0    1  type
  *   1    1  version
  *   2    1  role and device: bit 0 server, bit 1 tap, bit 2 AES is fast here
- *   3    1  ciphers: HELLO a bit mask (1 << enum session_cipher); REPLY the one
- *   4    1  epoch (REPLY, AUTH: chosen by the server)
+ *   3    1  ciphers: HELLO, REJECT a bit mask (1 << enum session_cipher);
+ * REPLY, AUTH the chosen one 4    1  epoch (REPLY, AUTH: chosen by the server)
  *   5    1  link number of the client, 0-15
  *   6    1  reason (REJECT)
  *   7    1  reserved, 0
@@ -19,11 +19,22 @@
  *  32    2  mtu of its tunnel device
  *  34   16  link name, zero padded
  *  50    6  reserved, 0
- *  56   32  X25519 public key; cipher none: challenge 20, session number 8, 4 zero
- *  88   20  cipher none, REPLY and AUTH: SHA1(password + challenge), else 0
+ *  56   32  X25519 public key; cipher none: challenge 20, session number 8, 4
+ * zero 88   20  cipher none, REPLY and AUTH: SHA1(password + challenge), else 0
  * 108    4  reserved, 0
  * 112   16  MAC: HMAC-SHA256 cut to 16 bytes; REPLY, REJECT, AUTH: over the
  *           client's HELLO followed by this message, so they answer only it
+ *
+ * MAC key of a role = HKDF-SHA256(psk, "mlvpn v1 hello client" or "...
+ * server"): a message reflected to its sender is refused.  A version mismatch
+ * is found after the MAC, which every version keeps in the last 16 of 128
+ * bytes; type, version and reason stay where they are, too.
+ *
+ * Session keys = HKDF-SHA256(ikm = X25519 secret || psk, no salt, info = label
+ * || SHA-256(HELLO || REPLY, both whole as sent)), key 32 and iv 12 bytes,
+ * label "mlvpn v1 client to server" or "mlvpn v1 server to client".
+ *
+ * Reserved bytes are sent as 0 and ignored when received: the MAC covers them.
  */
 #ifndef MLVPN_TUNNEL_HANDSHAKE_H
 #define MLVPN_TUNNEL_HANDSHAKE_H
@@ -45,11 +56,11 @@ typedef void hs_random_fn(void *ctx, void *buf, size_t len);
 
 enum hs_result {
 	HS_OK,
-	HS_MALFORMED, /* silence */
-	HS_BAD_MAC, /* silence: stranger or wrong password */
-	HS_STALE, /* silence: an answer to something else */
+	HS_MALFORMED,	  /* silence */
+	HS_BAD_MAC,	  /* silence: stranger or wrong password */
+	HS_STALE,	  /* silence: an answer to something else */
 	HS_BAD_CHALLENGE, /* cipher none: wrong SHA1 answer; silence */
-	HS_FAILED, /* libcrypto or memory; silence */
+	HS_FAILED,	  /* libcrypto or memory; silence */
 	/* settings that do not match: the server answers REJECT */
 	HS_VERSION,
 	HS_ROLE, /* both are clients or both servers */
@@ -72,7 +83,7 @@ struct hs_local {
 	bool tap;
 	bool aes_fast;
 	uint8_t ciphers; /* mask of 1 << enum session_cipher */
-	uint8_t link; /* client: 0-15 */
+	uint8_t link;	 /* client: 0-15 */
 	uint64_t instance;
 	uint64_t tx_Bps, rx_Bps;
 	uint16_t mtu_bytes;
@@ -87,7 +98,7 @@ struct hs_peer {
 	bool server;
 	bool tap;
 	bool aes_fast;
-	uint8_t ciphers; /* mask, or the chosen one in a REPLY */
+	uint8_t ciphers; /* mask; enum session_cipher in REPLY and AUTH */
 	uint8_t link;
 	uint8_t epoch;
 	uint8_t reason; /* enum hs_result in a REJECT */
@@ -101,7 +112,7 @@ struct hs_peer {
 struct hs_client {
 	bool active;
 	mono_t started_at;
-	const struct hs_keys *keys; /* those the HELLO was made with */
+	const struct hs_keys *keys; /* those of the HELLO; outlive this */
 	uint8_t private_key[32];
 	uint8_t challenge[HS_CHALLENGE_LEN]; /* ours */
 	uint64_t rx_session;
@@ -133,9 +144,11 @@ int hs_derive_psk(const char *password, uint8_t psk[HS_PSK_LEN]);
 int hs_client_start(struct hs_client *c, const struct hs_keys *keys,
     const struct hs_local *me, mono_t now);
 /*
- * Client: takes a REPLY or REJECT of HS_LEN bytes.  HS_OK: *s is in force and
- * with cipher none auth (HS_LEN bytes) is to be sent until the server uses the
- * session.  A mismatch named by a REJECT is returned as its enum with *peer filled.
+ * Client: takes a REPLY or REJECT.  HS_OK: *s, which must be zeroed or cleared,
+ * is in force, the attempt is over, and with cipher none auth is to be sent
+ * until the server uses the session (otherwise auth[0] is 0: nothing to send).
+ * A mismatch named by a REJECT, or seen in a REPLY, is returned as its enum
+ * with *peer filled; the attempt goes on, as the server's file may change.
  */
 enum hs_result hs_client_answer(struct hs_client *c, const struct hs_local *me,
     const uint8_t *msg, size_t len, struct session *s, struct hs_peer *peer,
@@ -143,9 +156,10 @@ enum hs_result hs_client_answer(struct hs_client *c, const struct hs_local *me,
 void hs_client_clear(struct hs_client *c);
 
 /*
- * Server: checks a HELLO.  HS_OK: p holds session and reply under the given
- * epoch.  On a mismatch p->reply holds the REJECT to send and p->peer what the
- * client said.  Otherwise there is nothing to send.
+ * Server: checks a HELLO.  HS_OK: p is used and holds session and reply under
+ * the given epoch.  On a mismatch (hs_is_mismatch) p is not used, p->reply
+ * holds the REJECT to send and p->peer what the client said.  Otherwise there
+ * is nothing to send, and before the MAC was right p is not touched.
  */
 enum hs_result hs_server_hello(struct hs_pending *p, const struct hs_keys *keys,
     const struct hs_local *me, const uint8_t *msg, size_t len, uint8_t epoch,
@@ -153,11 +167,29 @@ enum hs_result hs_server_hello(struct hs_pending *p, const struct hs_keys *keys,
 /* Only the MAC of a HELLO: cheap, before any other work. */
 enum hs_result hs_check_hello(
     const struct hs_keys *keys, const uint8_t *msg, size_t len);
-/* Server, cipher none: the client's answer; HS_OK sets p->authenticated. */
+/* Server: is this the HELLO that p answered?  Then p->reply is its answer. */
+bool hs_pending_is(const struct hs_pending *p, const uint8_t *msg, size_t len);
+/* Server, cipher none: the client's answer; HS_OK sets p->authenticated.  The
+ * client repeats it: HS_OK again while p lives. */
 enum hs_result hs_server_auth(
     struct hs_pending *p, const uint8_t *msg, size_t len);
 void hs_pending_clear(struct hs_pending *p);
-/* What an administrator should change: text for the log, e.g. "peer uses tap". */
+/*
+ * A HELLO with a right MAC from another process of our own role: on a client
+ * that receives one, the peer is a client as well.  For the log only: nothing
+ * is answered.
+ */
+bool hs_same_role(const struct hs_keys *keys, const struct hs_local *me,
+    const uint8_t *msg, size_t len);
+/* Settings of both ends do not match: HS_VERSION to HS_NAME. */
+bool hs_is_mismatch(enum hs_result r);
+/* A few words for a result, e.g. "wrong password or damaged". */
 const char *hs_result_text(enum hs_result r);
+/*
+ * A sentence for the log about a mismatch, with the advice what to change, e.g.
+ * "peer has tap, this end has tun: make tuntap equal in both files".
+ */
+void hs_mismatch_text(char *buf, size_t size, enum hs_result r,
+    const struct hs_local *me, const struct hs_peer *peer);
 
 #endif

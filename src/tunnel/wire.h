@@ -25,9 +25,10 @@
 #define WIRE_SESSION_LEN 8
 #define WIRE_INNER_LEN 8
 #define WIRE_TAG_LEN 16
-#define WIRE_SEALED_OVERHEAD \
-	(WIRE_HEADER_LEN + WIRE_INNER_LEN + WIRE_TAG_LEN) /* without IP, UDP */
-#define WIRE_CLEAR_OVERHEAD \
+#define WIRE_SEALED_OVERHEAD                                                   \
+	(WIRE_HEADER_LEN + WIRE_INNER_LEN + WIRE_TAG_LEN) /* without IP, UDP   \
+							   */
+#define WIRE_CLEAR_OVERHEAD                                                    \
 	(WIRE_HEADER_LEN + WIRE_SESSION_LEN + WIRE_INNER_LEN)
 #define WIRE_SEQ_MAX ((UINT64_C(1) << 48) - 1)
 #define WIRE_STAMP_UNIT (64 * NSEC_PER_USEC)
@@ -35,16 +36,16 @@
 
 enum wire_type {
 	WIRE_HELLO = 1, /* client to server */
-	WIRE_REPLY, /* server to client */
-	WIRE_REJECT, /* server to client: settings do not match */
-	WIRE_AUTH, /* cipher none: the client's answer to the challenge */
+	WIRE_REPLY,	/* server to client */
+	WIRE_REJECT,	/* server to client: settings do not match */
+	WIRE_AUTH,	/* cipher none: the client's answer to the challenge */
 	WIRE_DATA,
 	WIRE_CONTROL
 };
 
 /* Flags of the inner header. */
 #define WIRE_F_PARTIAL_CSUM 0x01 /* the receiving kernel completes it */
-#define WIRE_F_PRIORITY 0x02 /* bucket space of its own */
+#define WIRE_F_PRIORITY 0x02	 /* bucket space of its own */
 #define WIRE_F_RESENT 0x04
 #define WIRE_F_ECHO 0x08 /* CONTROL: echo_stamp is valid */
 
@@ -52,9 +53,9 @@ enum wire_type {
 enum wire_control {
 	WIRE_KEEPALIVE = 1, /* payload: empty or struct wire_counts */
 	WIRE_KEEPALIVE_ACK, /* the answer, sent at once */
-	WIRE_PROBE, /* payload: 8 bytes; path check of a new address */
-	WIRE_PROBE_ACK, /* the same 8 bytes, by the way the probe came */
-	WIRE_BYE, /* orderly end: the peer takes the link down at once */
+	WIRE_PROBE,	    /* payload: 8 bytes; path check of a new address */
+	WIRE_PROBE_ACK,	    /* the same 8 bytes, by the way the probe came */
+	WIRE_BYE,   /* orderly end: the peer takes the link down at once */
 	WIRE_REPORT /* reserved: reports of all links */
 };
 
@@ -70,16 +71,16 @@ struct wire_header {
 struct wire_inner {
 	uint16_t bucket;
 	uint32_t bucket_seq;
-	uint8_t control; /* enum wire_control */
+	uint8_t control;     /* enum wire_control */
 	uint32_t echo_stamp; /* peer's last stamp plus the time it was held */
-	uint32_t stamp; /* when it was sent, in WIRE_STAMP_UNIT, 20 bits */
-	uint8_t link; /* of the bucket's previous packet; CONTROL: 0 */
+	uint32_t stamp;	     /* when it was sent, in WIRE_STAMP_UNIT, 20 bits */
+	uint8_t link;	     /* of the bucket's previous packet; CONTROL: 0 */
 	uint8_t flags;
 };
 
 /* Receiver's totals of a link, in a keepalive after traffic: 16 bytes. */
 struct wire_counts {
-	uint64_t highest; /* link sequence seen */
+	uint64_t highest;  /* link sequence seen */
 	uint64_t received; /* packets since the link's first, mod 2^64 */
 };
 #define WIRE_COUNTS_LEN 16
@@ -91,12 +92,19 @@ void wire_put_inner(
     uint8_t out[WIRE_INNER_LEN], bool control, const struct wire_inner *in);
 void wire_get_inner(
     struct wire_inner *in, bool control, const uint8_t p[WIRE_INNER_LEN]);
-void wire_put_counts(
-    uint8_t out[WIRE_COUNTS_LEN], const struct wire_counts *c);
-void wire_get_counts(
-    struct wire_counts *c, const uint8_t p[WIRE_COUNTS_LEN]);
-/* now as a stamp; the span from stamp to now, at most 67 s, in ns. */
+void wire_put_counts(uint8_t out[WIRE_COUNTS_LEN], const struct wire_counts *c);
+void wire_get_counts(struct wire_counts *c, const uint8_t p[WIRE_COUNTS_LEN]);
+/* An instant as a stamp. */
 uint32_t wire_stamp(mono_t now);
+/*
+ * The span from stamp to now in ns, modulo 67 s.  The peer's stamps come from
+ * the peer's clock: then only differences of such spans mean anything.
+ */
 mono_t wire_stamp_age(uint32_t stamp, mono_t now);
+/* What to send back as echo_stamp: stamp plus the time it was held here. */
+uint32_t wire_stamp_echo(uint32_t stamp, mono_t received_at, mono_t now);
+/* The round trip that an echo_stamp shows; 0 when the peer's clock makes it
+ * lie up to a second in the future, where wire_stamp_age would say 67 s. */
+mono_t wire_stamp_rtt(uint32_t echo_stamp, mono_t now);
 
 #endif
