@@ -18,19 +18,20 @@
 #define FQ_SEQ_MASK 0x3fffff /* bucket sequences have 22 bits */
 
 struct fq_params {
-	mono_t target; /* sojourn that CoDel accepts */
-	mono_t interval; /* for how long it accepts more */
-	size_t limit_bytes; /* of all packets together */
+	mono_t target;		/* sojourn that CoDel accepts */
+	mono_t interval;	/* for how long it accepts more */
+	size_t limit_bytes;	/* of all packets together */
 	uint32_t quantum_bytes; /* of the deficit round-robin */
+	uint32_t mtu_bytes; /* CoDel leaves a flow so much; 0: the quantum */
 };
 
 struct fq_stats {
 	uint64_t enqueued, dequeued; /* packets */
 	uint64_t codel_drops, marks; /* packets */
-	uint64_t overload_drops; /* packets; from the fattest flow */
-	size_t bytes, packets; /* waiting now */
-	size_t flows; /* with something waiting now */
-	mono_t sojourn; /* of the packet dequeued last */
+	uint64_t overload_drops;     /* packets; from the fattest flow */
+	size_t bytes, packets;	     /* waiting now */
+	size_t flows;		     /* with something waiting now */
+	mono_t sojourn;		     /* of the packet dequeued last */
 };
 
 struct fq; /* opaque */
@@ -42,14 +43,21 @@ void fq_set_params(struct fq *fq, const struct fq_params *params);
 /*
  * Takes over a classified packet.  When the limit or the pool's quota is full
  * it drops half of the fattest flow's bytes, at most 64 packets (RFC 8290,
- * 4.1.3).  0, or -1 if pb itself had to go (it is freed).
+ * 4.1.3), but never a flow's last packet.  0, or -1 if pb itself had to go (it
+ * is freed), which happens only when no flow has two packets.  A packet that
+ * comes while nothing waits is taken whatever the limit.
  */
 int fq_enqueue(struct fq *fq, struct pktbuf *pb, mono_t now);
-/* The next packet, with bucket and bucket_seq set and its use PKTBUF_IO, or
- * NULL when nothing waits. */
+/*
+ * The next packet, with bucket, bucket_seq and sparse set and its use
+ * PKTBUF_IO, or NULL when nothing waits.
+ */
 struct pktbuf *fq_dequeue(struct fq *fq, mono_t now);
 bool fq_empty(const struct fq *fq);
-/* The number for a packet that bypasses the queue in its own numbering. */
+/* What still waits in a bucket. */
+size_t fq_bucket_bytes(const struct fq *fq, uint16_t bucket);
+/* Drops everything that waits, uncounted; the numbering continues. */
+void fq_purge(struct fq *fq);
 const struct fq_stats *fq_stats(const struct fq *fq);
 
 #endif

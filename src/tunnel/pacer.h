@@ -2,10 +2,12 @@
  * The gap between two packets, computed from the configured rate: one pacer
  * per link and direction, in integer nanoseconds.
  *
- * Documented depth: over any window of T, a link sends at most R x T plus one
- * packet plus PACER_DEPTH of R plus, if the process was not scheduled in time
- * while packets waited, PACER_LATE_MAX of R, the latter repaid at no more than
- * 1.25 R.
+ * Documented depth: over any window of T that ends with a packet for which
+ * pacer_ready was asked, a link sends at most R x T plus that packet plus
+ * PACER_DEPTH of R plus, if the process was not scheduled in time while packets
+ * waited, PACER_LATE_MAX of R, the latter repaid at no more than 1.25 R.
+ * Priority packets which are sent without asking exceed it by the debt that
+ * they leave, and ordinary ones wait until that is paid.
  */
 #ifndef MLVPN_TUNNEL_PACER_H
 #define MLVPN_TUNNEL_PACER_H
@@ -20,21 +22,21 @@
 #define PACER_LATE_MAX (5 * NSEC_PER_MSEC)
 
 struct pacer {
-	uint64_t rate_Bps; /* 0: not limited */
-	uint64_t ps_per_byte;
+	uint64_t rate_Bps;	 /* 0: not limited */
 	uint32_t overhead_bytes; /* added to each packet (ATM, PPPoE) */
 	/* state */
-	mono_t due_at; /* when the credit is 0 again; later: debt */
-	mono_t late; /* lateness to be repaid */
-	bool backlogged; /* packets waited when the credit ran out */
+	uint64_t remainder; /* of a ns not yet charged, in 1 / rate_Bps */
+	mono_t due_at;	    /* when the credit is 0 again; later: debt */
+	mono_t late;	    /* lateness to be repaid */
+	bool backlogged;    /* packets waited when the credit ran out */
 };
 
-void pacer_init(struct pacer *p, uint64_t rate_Bps, uint32_t overhead_bytes,
-    mono_t now);
+void pacer_init(
+    struct pacer *p, uint64_t rate_Bps, uint32_t overhead_bytes, mono_t now);
 /* A new rate; debt and credit keep their meaning in time. */
-void pacer_set_rate(struct pacer *p, uint64_t rate_Bps, uint32_t overhead_bytes);
-/* May a packet be sent now (credit >= 0)?  Caps unused credit; call it before
- * pacer_charge in the same instant. */
+void pacer_set_rate(
+    struct pacer *p, uint64_t rate_Bps, uint32_t overhead_bytes);
+/* May a packet be sent now (credit >= 0)?  Caps unused credit. */
 bool pacer_ready(struct pacer *p, mono_t now);
 /* Debits a packet of len outer IP bytes; priority packets may run into debt. */
 void pacer_charge(struct pacer *p, size_t len, mono_t now);
@@ -45,7 +47,7 @@ void pacer_set_backlogged(struct pacer *p, bool backlogged);
 mono_t pacer_ready_at(const struct pacer *p);
 /* The debt in ns, 0 if there is credit. */
 mono_t pacer_debt(const struct pacer *p, mono_t now);
-/* How long len bytes take at the rate; 0 when not limited. */
+/* How long len bytes take at the rate, rounded up; 0 when not limited. */
 mono_t pacer_cost(const struct pacer *p, size_t len);
 
 #endif
