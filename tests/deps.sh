@@ -19,7 +19,7 @@ packages()
 	lab) # tests/net and tests/demo.sh: namespaces, a kernel, a terminal
 		echo iproute2 iputils-ping nftables procps python3 util-linux ;;
 	net) # the tests of tests/net
-		echo python3-pytest ethtool ;;
+		echo ethtool python3-pytest python3-pytest-xdist ;;
 	clang) # a second compiler, and libFuzzer
 		echo clang libclang-rt-dev ;;
 	i386) # tests/cross.sh i386
@@ -36,10 +36,12 @@ packages()
 	esac
 }
 
-installed()
+# Those of the given packages that are not installed.
+missing()
 {
-	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = \
-	    installed ]
+	comm -23 <(printf '%s\n' "$@" | sort -u) \
+	    <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" \
+	    2>/dev/null | sed -n 's/^installed //p' | sort -u)
 }
 
 # apt-get, quiet, patient with another apt-get, and never asking anything.
@@ -52,13 +54,12 @@ apt()
 
 [ $# -gt 0 ] || { echo "usage: deps.sh PURPOSE..." >&2; exit 2; }
 
-missing=()
+list=
 for purpose; do
-	list=$(packages "$purpose") || exit 2
-	for package in $list; do
-		installed "$package" || missing+=("$package")
-	done
+	list+=" $(packages "$purpose")" || exit 2
 done
+# shellcheck disable=SC2086
+mapfile -t missing < <(missing $list)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if [ "$(id -u)" -ne 0 ]; then
