@@ -226,23 +226,41 @@ copy_source()
 	rm -f log/autogen.log
 }
 
+any_alive() # PROCESS_GROUP...
+{
+	local group
+	for group; do
+		kill -0 -- "-$group" && return
+	done
+	return 1
+}
+
+# Ends what still runs and keeps nothing but the logs of what failed.
 cleanup()
 {
 	trap '' INT TERM HUP
-	local job
-	for job in $(jobs -p); do
-		kill -TERM -- "-$job" 2>/dev/null
+	exec 2>/dev/null
+	local job log stage signal i groups
+	mapfile -t groups < <(jobs -p)
+	for signal in TERM KILL; do
+		for job in "${groups[@]}"; do
+			kill -"$signal" -- "-$job"
+		done
+		for ((i = 0; i < 50; i++)); do
+			any_alive "${groups[@]}" || break
+			sleep 0.1
+		done
 	done
-	wait
 	[ -n "$work" ] || return
 	cd /
-	rmdir "$work/log" 2>/dev/null
-	if [ -d "$work/log" ]; then # keep the logs of what failed
-		find "$work" -mindepth 1 -maxdepth 1 ! -name log \
-		    -exec chmod -R u+w {} + -exec rm -rf {} +
-	else
-		chmod -R u+w "$work" && rm -rf "$work"
-	fi
+	for log in "$work"/log/*; do
+		stage=${log##*/}
+		[ -f "$work/${stage%.log}.count" ] || rm -f "$log"
+	done
+	rmdir "$work/log"
+	find "$work" -mindepth 1 -maxdepth 1 ! -name log \
+	    -exec chmod -R u+w {} + -exec rm -rf {} +
+	rmdir "$work"
 }
 
 usage()
