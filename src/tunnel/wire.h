@@ -25,9 +25,8 @@
 #define WIRE_SESSION_LEN 8
 #define WIRE_INNER_LEN 8
 #define WIRE_TAG_LEN 16
-#define WIRE_SEALED_OVERHEAD                                                   \
-	(WIRE_HEADER_LEN + WIRE_INNER_LEN + WIRE_TAG_LEN) /* without IP, UDP   \
-							   */
+/* Added to an inner packet, without IP and UDP. */
+#define WIRE_SEALED_OVERHEAD (WIRE_HEADER_LEN + WIRE_INNER_LEN + WIRE_TAG_LEN)
 #define WIRE_CLEAR_OVERHEAD                                                    \
 	(WIRE_HEADER_LEN + WIRE_SESSION_LEN + WIRE_INNER_LEN)
 #define WIRE_SEQ_MAX ((UINT64_C(1) << 48) - 1)
