@@ -1,0 +1,188 @@
+/*
+ * One line between the two routers: its configuration, the state of its
+ * handshake and sessions, its liveness and its counters.  A link owns its
+ * sessions; the tunnel owns the links and everything that they share.
+ */
+#ifndef MLVPN_TUNNEL_LINK_H
+#define MLVPN_TUNNEL_LINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "conf/conf.h"
+#include "tunnel/handshake.h"
+#include "tunnel/pacer.h"
+#include "tunnel/pktbuf.h"
+#include "tunnel/session.h"
+#include "tunnel/wire.h"
+
+#define LINK_PENDING_MAX 8 /* handshakes that wait for their first packet */
+#define LINK_ADDRS_MAX 8
+
+struct tunnel;
+
+/* Where packets go, and from which of our addresses (PKTINFO). */
+struct path {
+	union addr peer;
+	union addr local; /* AF_UNSPEC: the kernel chooses */
+};
+
+struct link_stats {
+	uint64_t tx_packets, rx_packets; /* datagrams */
+	uint64_t tx_bytes, rx_bytes; /* outer IP bytes */
+	uint64_t handshakes; /* completed */
+	uint64_t flaps; /* times it went down */
+	uint64_t drop_malformed;
+	uint64_t drop_auth; /* wrong tag, MAC or challenge */
+	uint64_t drop_replay;
+	uint64_t drop_stranger; /* of an epoch or address we do not know */
+	uint64_t drop_limit; /* handshakes beyond the limits */
+	uint64_t drop_send; /* refused by our socket */
+};
+
+/* Packets lost, from the growth of two totals; halved every few seconds. */
+struct loss_meter {
+	uint64_t highest, received; /* totals at the last update */
+	bool started;
+	double expected, arrived; /* packets, decaying */
+	mono_t decayed_at;
+};
+
+/* Priority packets go ahead of the queue only as long as they leave room. */
+struct priority_meter {
+	mono_t debt; /* of the line's time they used, drained at half speed */
+	mono_t drained_at;
+	bool demoted; /* they queue like all others until the debt is lower */
+};
+
+struct link {
+	/* conf */
+	bool used;
+	unsigned slot;
+	struct conf_link conf;
+
+	/* state: how to reach the peer */
+	int family; /* of our socket; 0: there is none */
+	union addr addrs[LINK_ADDRS_MAX]; /* what remotehost resolved to */
+	size_t naddrs, addr_next;
+	struct path path; /* where the peer was proven to be */
+	mono_t socket_at; /* next request for a socket; MONO_NEVER: none due */
+	mono_t resolve_at; /* next request for addresses */
+	unsigned socket_tries, resolve_tries; /* for the back-off */
+
+	/* state: keys */
+	struct session cur; /* seals, opens */
+	struct session prev; /* opens what was on its way at a change of keys */
+	mono_t prev_until;
+	struct session next; /* client: answered, not yet used by the server */
+	uint8_t auth[HS_LEN]; /* client, cipher none: goes with next */
+	struct path next_path;
+	struct hs_client attempt; /* client */
+	mono_t hello_at; /* client: next HELLO; MONO_NEVER: none due */
+	mono_t hello_sent_at; /* the last one */
+	unsigned hello_tries; /* since the last session */
+	mono_t confirm_at; /* client: next packet under next */
+	unsigned confirm_tries;
+	struct hs_pending pending[LINK_PENDING_MAX]; /* server */
+	mono_t reject_at; /* server: no earlier REJECT than this */
+	uint64_t peer_instance;
+	uint8_t wire_id; /* the link's number on the wire: the client's slot */
+	uint16_t peer_mtu; /* bytes; of the peer's tunnel device */
+	uint64_t peer_tx_Bps, peer_rx_Bps; /* as the peer configured them */
+
+	/* state: traffic */
+	bool up;
+	bool in_use; /* up, and no fallback while others are up */
+	mono_t up_at; /* of the last change */
+	uint64_t tx_seq; /* of the next packet; never goes back */
+	struct pacer pacer;
+	uint64_t vtime; /* scheduler: work done, weighted by rate */
+	struct priority_meter ahead; /* what went ahead of the queue */
+	mono_t alive_at; /* the latest instant we sent something that arrived */
+	mono_t heard_at; /* last authentic packet */
+	mono_t keepalive_at; /* last KEEPALIVE sent */
+	mono_t srtt, rttvar; /* RFC 6298; 0: not known */
+	uint32_t rx_stamp; /* the peer's, of its last packet */
+	mono_t rx_stamp_at; /* when that came; 0: none yet */
+	uint64_t rx_highest; /* of the peer's link sequence */
+	uint64_t rx_received; /* packets of the peer's sequence */
+	uint64_t counted; /* rx_received as last told to the peer */
+	struct loss_meter tx_loss, rx_loss;
+	uint64_t probe; /* 8 random bytes for a new address; 0: none running */
+	struct path probe_path;
+	mono_t probe_at;
+
+	/* stats */
+	struct link_stats stats;
+	struct log_limit log_auth, log_mismatch, log_size;
+};
+
+/* A new link in its slot; asks for what it needs at the next run. */
+void link_init(struct tunnel *t, struct link *l, unsigned slot,
+    const struct conf_link *conf, mono_t now);
+/* Tells the peer, wipes keys; the slot is free afterwards. */
+void link_close(struct tunnel *t, struct link *l, mono_t now);
+/* New rates, time-out, overhead and the like. */
+void link_tune(
+    struct tunnel *t, struct link *l, const struct conf_link *conf, mono_t now);
+/* All that is due now; returns when it wants to be called again. */
+mono_t link_run(struct tunnel *t, struct link *l, mono_t now);
+/* A datagram of the link's socket; takes over pb. */
+void link_input(struct tunnel *t, struct link *l, struct pktbuf *pb,
+    const struct path *from, mono_t now);
+/* Seals and sends one inner packet; the caller keeps pb. */
+void link_send_data(
+    struct tunnel *t, struct link *l, struct pktbuf *pb, mono_t now);
+/* Sends a handshake message as it is. */
+void link_send_raw(struct tunnel *t, struct link *l, const uint8_t *msg,
+    size_t len, const struct path *path);
+/* Seals and sends a CONTROL packet under s to path. */
+void link_send_control(struct tunnel *t, struct link *l, struct session *s,
+    enum wire_control control, const void *payload, size_t len,
+    const struct path *path, mono_t now);
+/* "192.0.2.1:5080", IPv4 also where the socket is of IPv6. */
+const char *link_addr_text(const union addr *a, char buf[ADDRTEXT_MAX]);
+/* a as the link's socket takes it; -1: its family does not fit. */
+int link_map_addr(const struct link *l, union addr *a);
+/* The tunnel's keepalive tick. */
+void link_keepalive(struct tunnel *t, struct link *l, mono_t now);
+/* A CONTROL packet that proved authentic under s. */
+void link_control(struct tunnel *t, struct link *l, struct session *s,
+    const struct wire_inner *in, uint8_t *payload, size_t len,
+    const struct path *from, mono_t now);
+/* Changes of state; reason is for the log, NULL stays silent. */
+void link_set_up(struct tunnel *t, struct link *l, mono_t now);
+void link_set_down(
+    struct tunnel *t, struct link *l, const char *reason, mono_t now);
+/* Notes what an authentic packet says of the line's health. */
+void link_heard(struct tunnel *t, struct link *l, uint64_t seq,
+    const struct wire_inner *in, mono_t now);
+/* The rate to send at: the least of both ends' wishes; 0: not limited. */
+uint64_t link_tx_rate(const struct tunnel *t, const struct link *l);
+/* One-way time to the peer if nothing waits; half the RTT. */
+mono_t link_delay(const struct link *l);
+/* 0..1 */
+double loss_meter_value(const struct loss_meter *m);
+void loss_meter_update(
+    struct loss_meter *m, uint64_t highest, uint64_t received, mono_t now);
+
+/* link_hs.c: handshakes of both roles. */
+void link_hs_input(struct tunnel *t, struct link *l, uint8_t type,
+    const uint8_t *msg, size_t len, const struct path *from, mono_t now);
+/* Client: sends what is due; returns when something is due again. */
+mono_t link_hs_run(struct tunnel *t, struct link *l, mono_t now);
+/* Client: new keys as soon as possible, without loss. */
+void link_hs_renew(struct tunnel *t, struct link *l, mono_t now);
+/* The session of an epoch, or NULL; *pending is set on a server when it is not
+ * yet in force. */
+struct session *link_hs_find(
+    struct link *l, uint8_t epoch, struct hs_pending **pending);
+/* A packet under s proved authentic: puts next or pending into force. */
+void link_hs_confirmed(struct tunnel *t, struct link *l, struct session *s,
+    struct hs_pending *pending, const struct path *from, mono_t now);
+/* Drops all that is not in force, after a change of password. */
+void link_hs_reset(struct link *l);
+
+#endif

@@ -1,0 +1,498 @@
+/*
+ * Drives handshakes.  The client asks, again and again until it is answered;
+ * the server keeps each answered HELLO aside and changes nothing until the
+ * first authentic packet under its keys.  A change of keys loses nothing: the
+ * client seals with the old ones until the server has used the new, and both
+ * go on opening packets of the old ones for a while.
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "tunnel/link.h"
+#include "tunnel/tunnel.h"
+
+#define HELLO_FIRST (250 * NSEC_PER_MSEC)
+#define HELLO_SLOWEST (1 * NSEC_PER_SEC)
+/* A fresh key for the exchange after this long without an answer. */
+#define ATTEMPT_MAX (10 * NSEC_PER_SEC)
+#define HELLO_AFTER_REJECT (5 * NSEC_PER_SEC)
+#define CONFIRM_RETRY (250 * NSEC_PER_MSEC)
+#define CONFIRM_TRIES 20
+#define PENDING_MAX (10 * NSEC_PER_SEC)
+#define ANSWER_GAP (1 * NSEC_PER_SEC) /* between answers to one HELLO */
+#define PREV_KEYS (10 * NSEC_PER_SEC) /* for packets on their way */
+#define RENEW_AGE (3600 * NSEC_PER_SEC)
+#define RENEW_PACKETS (UINT64_C(1) << 28)
+#define TELL_TRIES 5 /* unanswered HELLOs before the log says so */
+#define LOG_PERIOD (60 * NSEC_PER_SEC)
+
+static mono_t
+earlier(mono_t a, mono_t b)
+{
+	return a < b ? a : b;
+}
+
+static const struct hs_keys *
+current_keys(const struct tunnel *t)
+{
+	return &t->keys[t->keys_cur];
+}
+
+static const struct hs_keys *
+old_keys(const struct tunnel *t, mono_t now)
+{
+	const struct hs_keys *k = &t->keys[1 - t->keys_cur];
+
+	return k->valid && now < t->old_keys_until ? k : NULL;
+}
+
+struct session *
+link_hs_find(struct link *l, uint8_t epoch, struct hs_pending **pending)
+{
+	*pending = NULL;
+	if (l->cur.used && l->cur.epoch == epoch)
+		return &l->cur;
+	if (l->next.used && l->next.epoch == epoch)
+		return &l->next;
+	if (l->prev.used && l->prev.epoch == epoch)
+		return &l->prev;
+	for (size_t i = 0; i < LINK_PENDING_MAX; i++) {
+		struct hs_pending *p = &l->pending[i];
+
+		if (p->used && p->authenticated && p->session.epoch == epoch) {
+			*pending = p;
+			return &p->session;
+		}
+	}
+	return NULL;
+}
+
+void
+link_hs_reset(struct link *l)
+{
+	session_clear(&l->next);
+	hs_client_clear(&l->attempt);
+	l->confirm_at = MONO_NEVER;
+	for (size_t i = 0; i < LINK_PENDING_MAX; i++)
+		hs_pending_clear(&l->pending[i]);
+}
+
+static void
+learn_peer(struct tunnel *t, struct link *l, const struct hs_peer *peer)
+{
+	l->peer_mtu = peer->mtu_bytes;
+	l->peer_tx_Bps = peer->tx_Bps;
+	l->peer_rx_Bps = peer->rx_Bps;
+	if (t->server)
+		l->wire_id = peer->link & (LINKS_MAX - 1);
+	if (peer->instance == l->peer_instance)
+		return;
+	/* Another process over there: its numbers and clock start anew. */
+	l->peer_instance = peer->instance;
+	l->rx_highest = l->rx_received = l->counted = 0;
+	l->rx_stamp_at = 0;
+	l->tx_loss.started = l->rx_loss.started = false;
+}
+
+void
+link_hs_confirmed(struct tunnel *t, struct link *l, struct session *s,
+    struct hs_pending *pending, const struct path *from, mono_t now)
+{
+	char old[ADDRTEXT_MAX], new[ADDRTEXT_MAX];
+	const struct path *path = pending != NULL ? from : &l->next_path;
+
+	session_clear(&l->prev);
+	l->prev = l->cur;
+	l->prev_until = l->prev.used ? now + PREV_KEYS : MONO_NEVER;
+	l->cur = *s;
+	memset(s, 0, sizeof(*s));
+	if (pending != NULL) {
+		learn_peer(t, l, &pending->peer);
+		if (l->srtt == 0 || !l->up)
+			l->srtt = now - pending->answered_at;
+	}
+	if (l->up && !addr_equal(&path->peer, &l->path.peer))
+		log_info("link %s: peer moved from %s to %s", l->conf.name,
+		    link_addr_text(&l->path.peer, old),
+		    link_addr_text(&path->peer, new));
+	l->path = *path;
+	l->probe = 0;
+	l->hello_at = MONO_NEVER;
+	l->hello_tries = 0;
+	l->stats.handshakes++;
+	link_hs_reset(l);
+	pacer_set_rate(
+	    &l->pacer, link_tx_rate(t, l), l->conf.overhead_bytes);
+	log_debug("link %s: new keys, epoch %u", l->conf.name, l->cur.epoch);
+	if (l->up)
+		tunnel_retune(t);
+	else
+		link_set_up(t, l, now);
+}
+
+/* --- client --- */
+
+void
+link_hs_renew(struct tunnel *t, struct link *l, mono_t now)
+{
+	if (t->server || l->hello_at <= now)
+		return;
+	session_clear(&l->next);
+	hs_client_clear(&l->attempt);
+	l->confirm_at = MONO_NEVER;
+	l->hello_at = now;
+	l->hello_tries = 0;
+}
+
+/* The path that the next HELLO takes; -1 while there is none. */
+static int
+hello_path(struct link *l, struct path *path)
+{
+	if (l->up) {
+		*path = l->path;
+		return 0;
+	}
+	memset(path, 0, sizeof(*path));
+	for (size_t i = 0; i < l->naddrs; i++) {
+		path->peer = l->addrs[l->addr_next % l->naddrs];
+		if (link_map_addr(l, &path->peer) == 0)
+			return 0;
+		l->addr_next++;
+	}
+	return -1;
+}
+
+/* Whose password: the new one, but also the old while that may still be. */
+static const struct hs_keys *
+attempt_keys(const struct tunnel *t, const struct link *l, mono_t now)
+{
+	const struct hs_keys *old = old_keys(t, now);
+
+	if (old != NULL && l->hello_tries > 2 && l->hello_tries % 2 == 1)
+		return old;
+	return current_keys(t);
+}
+
+static int
+start_attempt(struct tunnel *t, struct link *l, mono_t now)
+{
+	const struct hs_keys *keys = attempt_keys(t, l, now);
+	struct hs_local me;
+
+	if (l->attempt.active && l->attempt.keys == keys &&
+	    now - l->attempt.started_at < ATTEMPT_MAX)
+		return 0;
+	hs_client_clear(&l->attempt);
+	tunnel_local(t, l, &me);
+	return hs_client_start(&l->attempt, keys, &me, now);
+}
+
+static mono_t
+hello_gap(struct tunnel *t, const struct link *l)
+{
+	mono_t gap = HELLO_FIRST << (l->hello_tries < 3 ? l->hello_tries : 3);
+	uint32_t r;
+
+	if (gap > HELLO_SLOWEST)
+		gap = HELLO_SLOWEST;
+	/* A working link that fails to renew its keys is in no hurry. */
+	if (l->up && l->hello_tries > TELL_TRIES)
+		gap = 10 * NSEC_PER_SEC;
+	t->ops.random(t->ops.ctx, &r, sizeof(r));
+	return gap - (mono_t)(r % 64) * (gap / 512);
+}
+
+static void
+tell_unanswered(struct link *l, const struct path *path, mono_t now)
+{
+	char peer[ADDRTEXT_MAX];
+
+	if (l->hello_tries < TELL_TRIES)
+		return;
+	log_limited(&l->log_auth, now, LOG_PERIOD,
+	    "link %s: no answer from %s: is it reachable, running, and has "
+	    "it the same password?",
+	    l->conf.name, link_addr_text(&path->peer, peer));
+}
+
+static void
+send_hello(struct tunnel *t, struct link *l, mono_t now)
+{
+	struct path path;
+
+	l->hello_at = now + hello_gap(t, l);
+	if (!current_keys(t)->valid || hello_path(l, &path) == -1)
+		return;
+	if (start_attempt(t, l, now) == -1) {
+		log_warnx("link %s: cannot make a handshake", l->conf.name);
+		return;
+	}
+	link_send_raw(t, l, l->attempt.hello, HS_LEN, &path);
+	l->hello_sent_at = now;
+	l->hello_tries++;
+	if (l->hello_tries % 2 == 0)
+		l->addr_next++;
+	tell_unanswered(l, &path, now);
+}
+
+/* Offers the new keys until the server has used them. */
+static void
+send_confirm(struct tunnel *t, struct link *l, mono_t now)
+{
+	if (l->confirm_tries++ >= CONFIRM_TRIES) {
+		session_clear(&l->next);
+		l->confirm_at = MONO_NEVER;
+		l->hello_at = now;
+		return;
+	}
+	l->confirm_at = now + CONFIRM_RETRY;
+	if (l->next.cipher == SESSION_NONE)
+		link_send_raw(t, l, l->auth, HS_LEN, &l->next_path);
+	link_send_control(
+	    t, l, &l->next, WIRE_KEEPALIVE, NULL, 0, &l->next_path, now);
+}
+
+static bool
+keys_are_old(const struct link *l, mono_t now)
+{
+	return l->cur.used && l->up && l->hello_at == MONO_NEVER &&
+	    !l->next.used &&
+	    (now - l->cur.created_at >= RENEW_AGE ||
+		l->cur.tx_packets >= RENEW_PACKETS);
+}
+
+mono_t
+link_hs_run(struct tunnel *t, struct link *l, mono_t now)
+{
+	mono_t next;
+
+	if (l->family == 0)
+		return MONO_NEVER;
+	if (keys_are_old(l, now))
+		link_hs_renew(t, l, now);
+	if (now >= l->confirm_at)
+		send_confirm(t, l, now);
+	if (now >= l->hello_at)
+		send_hello(t, l, now);
+	next = earlier(l->confirm_at, l->hello_at);
+	if (l->up && l->cur.used && l->hello_at == MONO_NEVER &&
+	    !l->next.used)
+		next = earlier(next, l->cur.created_at + RENEW_AGE);
+	return next;
+}
+
+static void
+tell_mismatch(struct tunnel *t, struct link *l, enum hs_result r,
+    const struct hs_peer *peer, mono_t now)
+{
+	struct hs_local me;
+	char text[200];
+
+	tunnel_local(t, l, &me);
+	hs_mismatch_text(text, sizeof(text), r, &me, peer);
+	log_limited(&l->log_mismatch, now, LOG_PERIOD, "link %s: refused: %s",
+	    l->conf.name, text);
+}
+
+static void
+client_input(struct tunnel *t, struct link *l, const uint8_t *msg, size_t len,
+    const struct path *from, mono_t now)
+{
+	struct hs_local me;
+	struct hs_peer peer;
+	enum hs_result r;
+
+	if (!l->attempt.active || l->next.used) {
+		l->stats.drop_stranger++;
+		return;
+	}
+	tunnel_local(t, l, &me);
+	r = hs_client_answer(
+	    &l->attempt, &me, msg, len, &l->next, &peer, l->auth, now);
+	if (r == HS_OK) {
+		l->next_path = *from;
+		learn_peer(t, l, &peer);
+		l->hello_at = MONO_NEVER;
+		l->confirm_tries = 0;
+		send_confirm(t, l, now);
+	} else if (r >= HS_VERSION) {
+		l->hello_at = now + HELLO_AFTER_REJECT;
+		tell_mismatch(t, l, r, &peer, now);
+	} else if (r == HS_MALFORMED)
+		l->stats.drop_malformed++;
+	else
+		l->stats.drop_auth++;
+}
+
+/* --- server --- */
+
+static const struct hs_keys *
+verify_hello(
+    const struct tunnel *t, const uint8_t *msg, size_t len, mono_t now)
+{
+	const struct hs_keys *k = current_keys(t);
+
+	if (k->valid && hs_check_hello(k, msg, len) == HS_OK)
+		return k;
+	k = old_keys(t, now);
+	if (k != NULL && hs_check_hello(k, msg, len) == HS_OK)
+		return k;
+	return NULL;
+}
+
+static bool
+epoch_is_free(struct link *l, uint8_t epoch)
+{
+	struct hs_pending *pending;
+
+	if (link_hs_find(l, epoch, &pending) != NULL)
+		return false;
+	for (size_t i = 0; i < LINK_PENDING_MAX; i++)
+		if (l->pending[i].used &&
+		    l->pending[i].session.epoch == epoch)
+			return false;
+	return true;
+}
+
+static uint8_t
+pick_epoch(struct tunnel *t, struct link *l)
+{
+	uint8_t epoch;
+
+	t->ops.random(t->ops.ctx, &epoch, sizeof(epoch));
+	while (!epoch_is_free(l, epoch))
+		epoch++;
+	return epoch;
+}
+
+/* A place for a new handshake, NULL when too many are young. */
+static struct hs_pending *
+free_pending(struct link *l, mono_t now)
+{
+	struct hs_pending *oldest = &l->pending[0];
+
+	for (size_t i = 0; i < LINK_PENDING_MAX; i++) {
+		struct hs_pending *p = &l->pending[i];
+
+		if (!p->used || now - p->created_at >= PENDING_MAX) {
+			hs_pending_clear(p);
+			return p;
+		}
+		if (p->created_at < oldest->created_at)
+			oldest = p;
+	}
+	if (now - oldest->created_at < ANSWER_GAP)
+		return NULL;
+	hs_pending_clear(oldest);
+	return oldest;
+}
+
+static struct hs_pending *
+same_hello(struct link *l, const uint8_t *msg)
+{
+	for (size_t i = 0; i < LINK_PENDING_MAX; i++)
+		if (l->pending[i].used &&
+		    memcmp(l->pending[i].hello, msg, HS_LEN) == 0)
+			return &l->pending[i];
+	return NULL;
+}
+
+static void
+answer_again(struct tunnel *t, struct link *l, struct hs_pending *p,
+    const struct path *from, mono_t now)
+{
+	if (now - p->answered_at < ANSWER_GAP) {
+		l->stats.drop_limit++;
+		return;
+	}
+	p->answered_at = now;
+	link_send_raw(t, l, p->reply, HS_LEN, from);
+}
+
+static void
+reject(struct tunnel *t, struct link *l, struct hs_pending *p,
+    enum hs_result r, const struct path *from, mono_t now)
+{
+	tell_mismatch(t, l, r, &p->peer, now);
+	if (now >= l->reject_at) {
+		l->reject_at = now + ANSWER_GAP;
+		link_send_raw(t, l, p->reply, HS_LEN, from);
+	} else
+		l->stats.drop_limit++;
+}
+
+static void
+new_hello(struct tunnel *t, struct link *l, const struct hs_keys *keys,
+    const uint8_t *msg, size_t len, const struct path *from, mono_t now)
+{
+	struct hs_pending *p = free_pending(l, now);
+	struct hs_local me;
+	enum hs_result r;
+
+	if (p == NULL) {
+		l->stats.drop_limit++;
+		return;
+	}
+	tunnel_local(t, l, &me);
+	r = hs_server_hello(p, keys, &me, msg, len, pick_epoch(t, l), now);
+	if (r == HS_OK) {
+		p->answered_at = now;
+		link_send_raw(t, l, p->reply, HS_LEN, from);
+		return;
+	}
+	if (r >= HS_VERSION)
+		reject(t, l, p, r, from, now);
+	else
+		l->stats.drop_malformed++;
+	hs_pending_clear(p);
+}
+
+static void
+hello_input(struct tunnel *t, struct link *l, const uint8_t *msg, size_t len,
+    const struct path *from, mono_t now)
+{
+	const struct hs_keys *keys = verify_hello(t, msg, len, now);
+	struct hs_pending *p;
+	char peer[ADDRTEXT_MAX];
+
+	if (keys == NULL) {
+		l->stats.drop_auth++;
+		log_limited(&l->log_auth, now, LOG_PERIOD,
+		    "link %s: handshake from %s ignored: wrong password or not "
+		    "meant for us",
+		    l->conf.name, link_addr_text(&from->peer, peer));
+		return;
+	}
+	p = same_hello(l, msg);
+	if (p != NULL)
+		answer_again(t, l, p, from, now);
+	else
+		new_hello(t, l, keys, msg, len, from, now);
+}
+
+static void
+auth_input(struct link *l, const uint8_t *msg, size_t len)
+{
+	for (size_t i = 0; i < LINK_PENDING_MAX; i++)
+		if (l->pending[i].used && !l->pending[i].authenticated &&
+		    hs_server_auth(&l->pending[i], msg, len) == HS_OK)
+			return;
+	l->stats.drop_auth++;
+}
+
+void
+link_hs_input(struct tunnel *t, struct link *l, uint8_t type,
+    const uint8_t *msg, size_t len, const struct path *from, mono_t now)
+{
+	if (type == WIRE_HELLO)
+		hello_input(t, l, msg, len, from, now);
+	else if (type == WIRE_AUTH && t->server)
+		auth_input(l, msg, len);
+	else if (!t->server && (type == WIRE_REPLY || type == WIRE_REJECT))
+		client_input(t, l, msg, len, from, now);
+	else
+		l->stats.drop_malformed++;
+}

@@ -1,0 +1,148 @@
+/*
+ * The engine: bonds the links into one tunnel.  Pure: no system call, no clock,
+ * no allocation per packet; the worker (or a simulator) hands in packets,
+ * datagrams and the time, and gets datagrams, packets and events back through
+ * struct tunnel_ops.
+ */
+#ifndef MLVPN_TUNNEL_TUNNEL_H
+#define MLVPN_TUNNEL_TUNNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/util.h"
+#include "conf/conf.h"
+#include "tunnel/flow.h"
+#include "tunnel/fq.h"
+#include "tunnel/handshake.h"
+#include "tunnel/link.h"
+#include "tunnel/pktbuf.h"
+
+#define TUNNEL_DGRAM_MAX 65535
+
+enum tunnel_event {
+	TUNNEL_WANT_SOCKET, /* the link needs a (new) socket; close the old one */
+	TUNNEL_WANT_ADDRESS, /* the link needs its remotehost resolved */
+	TUNNEL_LINK_UP,
+	TUNNEL_LINK_DOWN,
+	TUNNEL_BOND_UP, /* the first link is up; slot is its number */
+	TUNNEL_BOND_DOWN
+};
+
+struct tunnel_ops {
+	/* Space for one datagram of up to size bytes, valid until send. */
+	uint8_t *(*space)(void *ctx, size_t size);
+	/* Sends the len bytes written to the space got last. */
+	void (*send)(void *ctx, unsigned slot, size_t len,
+	    const struct path *path);
+	/* A packet for the tun device; takes it over. */
+	void (*deliver)(void *ctx, struct pktbuf *pb);
+	void (*event)(void *ctx, enum tunnel_event event, unsigned slot);
+	void (*random)(void *ctx, void *buf, size_t len);
+	void *ctx;
+};
+
+struct tunnel_stats {
+	uint64_t tx_packets, tx_bytes; /* inner, taken from the device and sent */
+	uint64_t rx_packets, rx_bytes; /* inner, delivered to the device */
+	uint64_t drop_no_link; /* no link was up */
+	uint64_t drop_malformed; /* no IP packet */
+	uint64_t drop_loop; /* addressed to one of our own link peers */
+	uint64_t drop_too_big;
+	uint64_t drop_no_memory;
+	uint64_t demoted; /* priority packets beyond their share */
+};
+
+/* Numbers of the packets of one bucket space, for the peer's resequencer. */
+struct numbering {
+	uint32_t seq[FQ_BUCKETS]; /* of the next packet; priority space only */
+	uint8_t prev_link[FQ_BUCKETS]; /* wire id of the link used last */
+};
+
+struct tunnel {
+	/* conf */
+	const struct conf *conf; /* owned */
+	struct tunnel_ops ops;
+	bool server;
+	uint32_t mtu_bytes; /* of the device; 0: not known yet */
+	/* state */
+	uint64_t instance;
+	bool aes_fast;
+	struct hs_keys keys[2]; /* of the password in force and the one before */
+	unsigned keys_cur;
+	mono_t old_keys_until;
+	struct link links[LINKS_MAX];
+	size_t nup; /* links that are up */
+	struct pktbuf_pool *pool;
+	struct fq *fq;
+	struct flow_key flow_key;
+	uint64_t vtime; /* of the link served last */
+	mono_t keepalive_due_at;
+	bool busy; /* packets flowed since the last keepalive */
+	struct numbering ordinary, ahead;
+	/* stats */
+	struct tunnel_stats stats;
+	struct log_limit log_loop;
+	mono_t started_at;
+};
+
+/* Takes over conf.  NULL when out of memory or libcrypto fails. */
+struct tunnel *tunnel_new(
+    const struct conf *conf, const struct tunnel_ops *ops, mono_t now);
+void tunnel_free(struct tunnel *t);
+/* A new configuration, slots assigned; takes it over and frees the old one. */
+void tunnel_reload(struct tunnel *t, const struct conf *next, mono_t now);
+/* The key of conf's password; the one before is accepted for ten minutes. */
+int tunnel_set_psk(
+    struct tunnel *t, const uint8_t psk[HS_PSK_LEN], mono_t now);
+/* The MTU that the device got. */
+void tunnel_set_mtu(struct tunnel *t, uint32_t mtu_bytes, mono_t now);
+/* The link has a socket of this family, or none any more (0, errno). */
+void tunnel_link_socket(
+    struct tunnel *t, unsigned slot, int family, int error, mono_t now);
+void tunnel_link_addrs(struct tunnel *t, unsigned slot, const union addr *addrs,
+    size_t n, mono_t now);
+/* The link's socket refused a datagram with this errno. */
+void tunnel_link_error(struct tunnel *t, unsigned slot, int error, mono_t now);
+/* A packet from the device; takes over pb. */
+void tunnel_input(struct tunnel *t, struct pktbuf *pb, mono_t now);
+/* A datagram from a link's socket; takes over pb. */
+void tunnel_dgram(struct tunnel *t, unsigned slot, struct pktbuf *pb,
+    const struct path *from, mono_t now);
+/* Does all that is due; returns the next deadline. */
+mono_t tunnel_run(struct tunnel *t, mono_t now);
+/* Client: new keys on all links. */
+void tunnel_rekey(struct tunnel *t, mono_t now);
+/* Orderly end: tells the peer on every link. */
+void tunnel_stop(struct tunnel *t, mono_t now);
+
+/* For the links. */
+/* Outer IP bytes of a datagram to a peer of this address. */
+size_t tunnel_outer_len(size_t len, const union addr *peer);
+/* What the queue and the links have to know anew when links or rates change. */
+void tunnel_retune(struct tunnel *t);
+/* How often the client sends keepalives. */
+mono_t tunnel_keepalive_interval(const struct tunnel *t);
+/* What this end says of itself in a handshake of l. */
+void tunnel_local(
+    const struct tunnel *t, const struct link *l, struct hs_local *me);
+
+/* sched.c */
+/* The link for the next packet of the queue, or NULL while none has credit. */
+struct link *sched_next(struct tunnel *t, mono_t now);
+/* The link on which a priority packet arrives first, among those where such
+ * packets leave room for others; NULL: it has to queue. */
+struct link *sched_first(struct tunnel *t, mono_t now);
+/* Counts a packet of the queue to the link's share. */
+void sched_charge(struct tunnel *t, struct link *l, size_t len);
+/* A link comes (back) into use: it gets no credit for the time it was away. */
+void sched_join(struct tunnel *t, struct link *l);
+/* Counts a packet of len outer bytes that went ahead. */
+void sched_charge_ahead(struct link *l, size_t len, mono_t now);
+/* When the queue can go on: the earliest credit of a link in use. */
+mono_t sched_ready_at(const struct tunnel *t);
+/* A link that carries packets now: up, and no fallback while others are. */
+bool sched_in_use(const struct tunnel *t, const struct link *l);
+
+#endif
