@@ -32,6 +32,7 @@ SYSCTLS = {
     "net/ipv4/ip_forward": 1,
     "net/ipv4/conf/all/rp_filter": 0,
     "net/ipv4/conf/default/rp_filter": 0,
+    "net/ipv4/conf/all/promote_secondaries": 1,
     "net/ipv4/tcp_no_metrics_save": 1,  # no run may influence the next
     "net/ipv4/icmp_ratelimit": 0,
     "net/ipv6/conf/all/forwarding": 1,

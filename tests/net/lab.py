@@ -410,14 +410,15 @@ class Lab:
         return "\n".join(parts)
 
     def close(self):
+        if self not in open_labs:
+            return
+        open_labs.remove(self)
         for daemon in self.daemons:
             daemon.stop(check=False)
         for host in reversed(self.hosts):
             host.close()
         if hasattr(self, "control"):
             self.control.close()
-        if self in open_labs:
-            open_labs.remove(self)
 
     def __enter__(self):
         return self

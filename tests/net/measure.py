@@ -135,8 +135,9 @@ class Udp:
             "-s", size, "-t", seconds, "-T", tos,
             *(["-l", local] if local else []), stdout=subprocess.PIPE)
 
-    def result(self, grace=1.5):
-        """grace: seconds for the last packets to arrive."""
+    def result(self, grace=2):
+        """grace: seconds for the last packets, or for the sender's last word
+        where all of it was lost."""
         sent = json.loads(finish(self.sender, self.seconds + 20))
         try:
             self.receiver.wait(grace)

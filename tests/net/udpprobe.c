@@ -8,7 +8,8 @@
  *   udpprobe trecv / tsend   the same for one TCP stream, see probe_tcp.c
  *
  * The receiver says "ready" when it listens and writes one JSON document when
- * everything has come, or on SIGTERM. -s is the UDP payload. A series has one
+ * everything has come, when nothing has come for a second after the sender's
+ * end, or on SIGTERM. -s is the UDP payload. A series has one
  * line a packet: sequence, sent, received (ns).
  */
 #ifndef _GNU_SOURCE
@@ -37,6 +38,7 @@
 #define END_SEQ UINT64_MAX
 #define HEAD_BYTES sizeof(struct head)
 #define MAX_PACKETS 4000000u
+#define GRACE_S 1
 
 struct head {
 	uint32_t magic;
@@ -256,12 +258,14 @@ static int
 run_recv(const struct options *o)
 {
 	int fd = probe_socket(o, SOCK_DGRAM, true), on = 1;
+	struct timeval grace = { .tv_sec = GRACE_S };
 	struct receiver r = { .total = UINT64_MAX };
 	FILE *series = o->series != NULL ? fopen(o->series, "we") : NULL;
 	char packet[65536], control[256];
 	struct iovec iov = { packet, sizeof(packet) };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 	struct head head;
+	ssize_t n;
 
 	(void)setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
 	r.record = calloc(MAX_PACKETS, sizeof(*r.record));
@@ -272,11 +276,17 @@ run_recv(const struct options *o)
 	while (!probe_stop && r.received < r.total) {
 		msg.msg_control = control;
 		msg.msg_controllen = sizeof(control);
-		if (recvmsg(fd, &msg, 0) < (ssize_t)sizeof(head))
+		n = recvmsg(fd, &msg, 0);
+		if (n == -1 && errno == EAGAIN)
+			break;
+		if (n < (ssize_t)sizeof(head))
 			continue;
 		memcpy(&head, packet, sizeof(head));
 		if (head.magic == MAGIC)
 			note_packet(&r, &head, arrival(&msg), series);
+		if (head.seq == END_SEQ)
+			(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &grace,
+			    sizeof(grace));
 	}
 	report(&r);
 	if (series != NULL)
