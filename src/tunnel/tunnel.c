@@ -13,7 +13,6 @@
 #include "base/cpu.h"
 #include "base/log.h"
 #include "base/util.h"
-#include "tunnel/icmp.h"
 #include "tunnel/tunnel.h"
 
 #define PUMP_MAX 256 /* packets sent before input gets its turn again */
@@ -399,7 +398,7 @@ tunnel_input(struct tunnel *t, struct pktbuf *pb, mono_t now)
 	}
 	if (pb->len - pb->l3_offset > effective_mtu(t)) {
 		t->stats.drop_too_big++;
-		if (icmp_too_big(pb, effective_mtu(t)) == 0)
+		if (flow_too_big(pb, effective_mtu(t)) == 0)
 			t->ops.deliver(t->ops.ctx, pb);
 		else
 			pktbuf_free(t->pool, pb);
