@@ -20,6 +20,8 @@
 
 #define LINK_PENDING_MAX 8 /* handshakes that wait for their first packet */
 #define LINK_ADDRS_MAX 8
+/* An echo of a stamp older than this may have wrapped around. */
+#define LINK_ECHO_MAX (60 * NSEC_PER_SEC)
 
 struct tunnel;
 
@@ -135,6 +137,10 @@ void link_input(struct tunnel *t, struct link *l, struct pktbuf *pb,
 /* Seals and sends one inner packet; the caller keeps pb. */
 void link_send_data(
     struct tunnel *t, struct link *l, struct pktbuf *pb, mono_t now);
+/* Wipes everything that a handshake yielded. */
+void link_forget_keys(struct link *l);
+/* Our totals for the peer; returns their length, 0 when not worth it. */
+size_t link_put_counts(struct link *l, uint8_t out[WIRE_COUNTS_LEN]);
 /* Sends a handshake message as it is. */
 void link_send_raw(struct tunnel *t, struct link *l, const uint8_t *msg,
     size_t len, const struct path *path);

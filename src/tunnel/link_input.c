@@ -1,0 +1,218 @@
+/*
+ * What comes in by a link's socket.  Nothing is believed before it proved
+ * authentic; everything that does not is counted and dropped.
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "tunnel/link.h"
+#include "tunnel/tunnel.h"
+
+#define PROBE_RETRY (1 * NSEC_PER_SEC)
+
+static void
+sample_rtt(struct link *l, mono_t rtt)
+{
+	mono_t err;
+
+	if (l->srtt == 0) {
+		l->srtt = rtt;
+		l->rttvar = rtt / 2;
+		return;
+	}
+	err = rtt > l->srtt ? rtt - l->srtt : l->srtt - rtt;
+	l->rttvar += (err - l->rttvar) / 4;
+	l->srtt += (rtt - l->srtt) / 8;
+}
+
+void
+link_heard(struct tunnel *t, struct link *l, uint64_t seq,
+    const struct wire_inner *in, mono_t now)
+{
+	mono_t rtt;
+
+	l->heard_at = now;
+	l->rx_received++;
+	if (seq > l->rx_highest) {
+		l->rx_highest = seq;
+		l->rx_stamp = in->stamp;
+		l->rx_stamp_at = now;
+	}
+	if ((in->flags & WIRE_F_ECHO) == 0 || in->control == 0)
+		return;
+	rtt = wire_stamp_age(in->echo_stamp, now);
+	if (rtt > LINK_ECHO_MAX)
+		return;
+	sample_rtt(l, rtt > 0 ? rtt : 1);
+	if (now - rtt > l->alive_at)
+		l->alive_at = now - rtt;
+	loss_meter_update(&l->rx_loss, l->rx_highest, l->rx_received, now);
+	/* The line works again both ways: the keys have survived. */
+	if (!l->up && l->cur.used && l->path.peer.sa.sa_family != AF_UNSPEC &&
+	    rtt < (mono_t)l->conf.timeout_ms * NSEC_PER_MSEC)
+		link_set_up(t, l, now);
+}
+
+static void
+probe_answered(struct link *l, const uint8_t *payload, size_t len,
+    const struct path *from)
+{
+	char old[ADDRTEXT_MAX], new[ADDRTEXT_MAX];
+
+	if (len != sizeof(l->probe) || l->probe == 0 ||
+	    memcmp(payload, &l->probe, len) != 0 ||
+	    !addr_equal(&from->peer, &l->probe_path.peer))
+		return;
+	l->probe = 0;
+	log_info("link %s: peer moved from %s to %s", l->conf.name,
+	    link_addr_text(&l->path.peer, old),
+	    link_addr_text(&from->peer, new));
+	l->path = *from;
+}
+
+void
+link_control(struct tunnel *t, struct link *l, struct session *s,
+    const struct wire_inner *in, uint8_t *payload, size_t len,
+    const struct path *from, mono_t now)
+{
+	uint8_t counts[WIRE_COUNTS_LEN];
+	struct wire_counts c;
+
+	if (len >= WIRE_COUNTS_LEN && (in->control == WIRE_KEEPALIVE ||
+				in->control == WIRE_KEEPALIVE_ACK)) {
+		wire_get_counts(&c, payload);
+		loss_meter_update(&l->tx_loss, c.highest, c.received, now);
+	}
+	switch (in->control) {
+	case WIRE_KEEPALIVE:
+		link_send_control(t, l, s, WIRE_KEEPALIVE_ACK, counts,
+		    link_put_counts(l, counts), &l->path, now);
+		break;
+	case WIRE_PROBE:
+		if (len == sizeof(l->probe))
+			link_send_control(
+			    t, l, s, WIRE_PROBE_ACK, payload, len, from, now);
+		break;
+	case WIRE_PROBE_ACK:
+		probe_answered(l, payload, len, from);
+		break;
+	case WIRE_BYE:
+		if (l->up)
+			link_set_down(t, l, "peer closed", now);
+		link_forget_keys(l);
+		if (!t->server)
+			l->hello_at = now + NSEC_PER_SEC / 2;
+		break;
+	default: /* of a later version: nothing to do */
+		break;
+	}
+}
+
+/* Follows the peer to a new address once that has answered a probe. */
+static void
+remember_path(struct tunnel *t, struct link *l, const struct session *s,
+    uint64_t seq, const struct path *from, mono_t now)
+{
+	if (s != &l->cur || seq != l->rx_highest)
+		return;
+	if (addr_equal(&from->peer, &l->path.peer)) {
+		l->path.local = from->local;
+		return;
+	}
+	if (s->cipher == SESSION_NONE ||
+	    (l->probe != 0 && now - l->probe_at < PROBE_RETRY))
+		return;
+	do
+		t->ops.random(t->ops.ctx, &l->probe, sizeof(l->probe));
+	while (l->probe == 0);
+	l->probe_path = *from;
+	l->probe_at = now;
+	link_send_control(t, l, &l->cur, WIRE_PROBE, &l->probe,
+	    sizeof(l->probe), from, now);
+}
+
+static void
+deliver(struct tunnel *t, struct pktbuf *pb, uint8_t *packet, size_t len)
+{
+	pb->data = packet;
+	pb->len = (uint32_t)len;
+	t->busy = true;
+	t->stats.rx_packets++;
+	t->stats.rx_bytes += len;
+	t->ops.deliver(t->ops.ctx, pb);
+}
+
+static void
+count_bad(struct link *l, enum session_result r)
+{
+	if (r == SESSION_REPLAYED)
+		l->stats.drop_replay++;
+	else if (r == SESSION_BAD_AUTH)
+		l->stats.drop_auth++;
+	else
+		l->stats.drop_malformed++;
+}
+
+/* Returns true if pb was delivered. */
+static bool
+sealed_input(struct tunnel *t, struct link *l, struct pktbuf *pb,
+    const struct path *from, mono_t now)
+{
+	struct hs_pending *pending = NULL;
+	struct wire_header h;
+	struct wire_inner in;
+	struct session *s;
+	enum session_result r;
+	uint8_t *packet;
+	size_t len;
+
+	if (wire_get_header(&h, pb->data, pb->len) == -1 ||
+	    (h.type != WIRE_DATA && h.type != WIRE_CONTROL)) {
+		l->stats.drop_malformed++;
+		return false;
+	}
+	s = link_hs_find(l, h.epoch, &pending);
+	/* In clear, only the address that shook hands speaks for the peer. */
+	if (s == NULL ||
+	    (s->cipher == SESSION_NONE && (s == &l->cur || s == &l->prev) &&
+		!addr_equal(&from->peer, &l->path.peer))) {
+		l->stats.drop_stranger++;
+		return false;
+	}
+	r = session_open(s, &h, pb->data, pb->len, &in, &packet, &len);
+	if (r != SESSION_OK) {
+		count_bad(l, r);
+		return false;
+	}
+	if (h.type == WIRE_DATA)
+		in.control = 0;
+	if (s == &l->next || pending != NULL) {
+		link_hs_confirmed(t, l, s, pending, from, now);
+		s = &l->cur;
+	}
+	link_heard(t, l, h.seq, &in, now);
+	remember_path(t, l, s, h.seq, from, now);
+	if (h.type == WIRE_CONTROL) {
+		link_control(t, l, s, &in, packet, len, from, now);
+		return false;
+	}
+	deliver(t, pb, packet, len);
+	return true;
+}
+
+void
+link_input(struct tunnel *t, struct link *l, struct pktbuf *pb,
+    const struct path *from, mono_t now)
+{
+	l->stats.rx_packets++;
+	l->stats.rx_bytes += tunnel_outer_len(pb->len, &from->peer);
+	if (pb->len == HS_LEN && pb->data[0] <= WIRE_AUTH)
+		link_hs_input(
+		    t, l, pb->data[0], pb->data, pb->len, from, now);
+	else if (sealed_input(t, l, pb, from, now))
+		return;
+	pktbuf_free(t->pool, pb);
+}
