@@ -57,16 +57,23 @@ one() { echo "1 passed, 0 failed, 0 skipped"; }
 build_gcc() { build gcc --enable-werror; }
 build_asan() { build asan --enable-sanitizers; }
 
-# A program of the build, which finds its data by srcdir as under make check.
-program() # VARIANT PROGRAM
+# Test programs of a build; they find their data by srcdir, as in make check.
+programs() # VARIANT PROGRAM...
 {
-	[ -x "$work/$1/$2" ] || { echo "$2 is not there"; return 1; }
-	(cd "$work/$1" && srcdir=$work/src "./$2")
+	local program status=0
+	cd "$work/$1" || return
+	shift
+	for program; do
+		srcdir=$work/src "./$program" || status=1
+	done
+	return $status
 }
 
+units=(tests/unit/unit tests/unit/unit_worker)
+
 stage_gcc() { build_gcc && one; }
-stage_unit() { build_gcc && program gcc tests/unit/unit; }
-stage_sim() { build_gcc && program gcc tests/sim/sim; }
+stage_unit() { build_gcc && programs gcc "${units[@]}"; }
+stage_sim() { build_gcc && programs gcc tests/sim/sim; }
 stage_clang() { build clang CC=clang --enable-werror && one; }
 stage_lint() { "$work/src/tests/lint.sh"; }
 stage_i386() { cross i386; }
@@ -81,7 +88,7 @@ cross() # ARCH
 stage_asan()
 {
 	export CK_TIMEOUT_MULTIPLIER=10
-	build_asan && program asan tests/unit/unit && program asan tests/sim/sim
+	build_asan && programs asan "${units[@]}" tests/sim/sim
 }
 
 stage_fuzz()

@@ -130,6 +130,11 @@ export PKG_CONFIG_LIBDIR=$sysroot/usr/lib/$multiarch/pkgconfig
 "$source/configure" -q --host="$host" \
     CC="clang --target=$host --sysroot=$sysroot" \
     PKG_CONFIG=pkg-config LDFLAGS="$ldflags" "$@" || die "configure failed"
-make -s -j2 all tests/unit/unit || die "the $arch build failed"
+units="tests/unit/unit tests/unit/unit_worker"
 # shellcheck disable=SC2086
-srcdir=$source $run tests/unit/unit
+make -s -j"$(nproc)" all $units || die "the $arch build failed"
+status=0
+for unit in $units; do
+	srcdir=$source $run "$unit" || status=1
+done
+exit $status
