@@ -48,6 +48,29 @@ lint_man()
 	mandoc -T lint -W warning "${pages[@]}"
 }
 
+# Every keyword and every option has its entry in the manual, in the text and
+# in the page that is built from it.
+lint_manual()
+{
+	local page word status=0
+	while read -r page word; do
+		grep -q -e "^ *\* .*\`$word\`" "man/$page.ronn" ||
+		    { echo "man/$page.ronn: no entry for $word"; status=1; }
+		word=${word//-/\\-}
+		word=${word//./\\.}
+		grep -qF -e "\\fB$word\\fR" "man/$page" ||
+		    { echo "man/$page: no entry for $word"; status=1; }
+	done < <(
+		sed -nE 's/^\t\{ "([a-z0-9_]+)", (GENERAL|LINK)\(.*/mlvpn.conf.5 \1/p' \
+		    src/conf/conf_keys.c
+		sed -nE 's/^\t\{ "([a-z-]+)", [a-z]+_argument.*/mlvpn.8 --\1/p' \
+		    src/options.c
+		sed -nE 's/^\t\{ "([a-z-]+)", [a-z]+_argument.*/mlvpnctl.8 --\1/p' \
+		    src/ctl/mlvpnctl.c
+	)
+	return $status
+}
+
 # A file includes its own layer or a lower one.
 lint_layers()
 {
@@ -101,7 +124,7 @@ lint_version()
 	return 1
 }
 
-[ $# -gt 0 ] || set -- format shell python man layers size version
+[ $# -gt 0 ] || set -- format shell python man manual layers size version
 passed=0 failed=0 skipped=0
 for check; do
 	"lint_$check" 2>&1
