@@ -277,8 +277,7 @@ link_send_control(struct tunnel *t, struct link *l, struct session *s,
 	if (l->rx_stamp_at != 0 && held < LINK_ECHO_MAX) {
 		in.flags |= WIRE_F_ECHO;
 		in.echo_stamp =
-		    (l->rx_stamp + (uint32_t)(held / WIRE_STAMP_UNIT)) &
-		    WIRE_STAMP_MASK;
+		    wire_stamp_echo(l->rx_stamp, l->rx_stamp_at, now);
 	}
 	if (len != 0)
 		memcpy(buf + WIRE_INNER_LEN, payload, len);
@@ -297,7 +296,7 @@ link_put_counts(struct link *l, uint8_t out[WIRE_COUNTS_LEN])
 	if (l->rx_received - l->counted < COUNTS_WORTH)
 		return 0;
 	l->counted = l->rx_received;
-	wire_link_put_counts(out, &c);
+	wire_put_counts(out, &c);
 	return WIRE_COUNTS_LEN;
 }
 

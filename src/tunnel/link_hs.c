@@ -105,10 +105,9 @@ link_hs_confirmed(struct tunnel *t, struct link *l, struct session *s,
 	const struct path *path = pending != NULL ? from : &l->next_path;
 
 	session_clear(&l->prev);
-	l->prev = l->cur;
+	session_move(&l->prev, &l->cur);
 	l->prev_until = l->prev.used ? now + PREV_KEYS : MONO_NEVER;
-	l->cur = *s;
-	memset(s, 0, sizeof(*s));
+	session_move(&l->cur, s);
 	if (pending != NULL) {
 		learn_peer(t, l, &pending->peer);
 		if (l->srtt == 0 || !l->up)
@@ -249,7 +248,7 @@ send_confirm(struct tunnel *t, struct link *l, mono_t now)
 		return;
 	}
 	l->confirm_at = now + CONFIRM_RETRY;
-	if (l->next.cipher == SESSION_NONE)
+	if (l->auth[0] != 0)
 		link_send_raw(t, l, l->auth, HS_LEN, &l->next_path);
 	link_send_control(
 	    t, l, &l->next, WIRE_KEEPALIVE, NULL, 0, &l->next_path, now);
@@ -318,7 +317,7 @@ client_input(struct tunnel *t, struct link *l, const uint8_t *msg, size_t len,
 		l->hello_at = MONO_NEVER;
 		l->confirm_tries = 0;
 		send_confirm(t, l, now);
-	} else if (r >= HS_VERSION) {
+	} else if (hs_is_mismatch(r)) {
 		l->hello_at = now + HELLO_AFTER_REJECT;
 		tell_mismatch(t, l, r, &peer, now);
 	} else if (r == HS_MALFORMED)
@@ -391,11 +390,10 @@ free_pending(struct link *l, mono_t now)
 }
 
 static struct hs_pending *
-same_hello(struct link *l, const uint8_t *msg)
+same_hello(struct link *l, const uint8_t *msg, size_t len)
 {
 	for (size_t i = 0; i < LINK_PENDING_MAX; i++)
-		if (l->pending[i].used &&
-		    memcmp(l->pending[i].hello, msg, HS_LEN) == 0)
+		if (hs_pending_is(&l->pending[i], msg, len))
 			return &l->pending[i];
 	return NULL;
 }
@@ -443,7 +441,7 @@ new_hello(struct tunnel *t, struct link *l, const struct hs_keys *keys,
 		link_send_raw(t, l, p->reply, HS_LEN, from);
 		return;
 	}
-	if (r >= HS_VERSION)
+	if (hs_is_mismatch(r))
 		reject(t, l, p, r, from, now);
 	else
 		l->stats.drop_malformed++;
@@ -466,7 +464,7 @@ hello_input(struct tunnel *t, struct link *l, const uint8_t *msg, size_t len,
 		    l->conf.name, link_addr_text(&from->peer, peer));
 		return;
 	}
-	p = same_hello(l, msg);
+	p = same_hello(l, msg, len);
 	if (p != NULL)
 		answer_again(t, l, p, from, now);
 	else

@@ -43,7 +43,7 @@ link_heard(struct tunnel *t, struct link *l, uint64_t seq,
 	}
 	if ((in->flags & WIRE_F_ECHO) == 0 || in->control == 0)
 		return;
-	rtt = wire_stamp_age(in->echo_stamp, now);
+	rtt = wire_stamp_rtt(in->echo_stamp, now);
 	if (rtt > LINK_ECHO_MAX)
 		return;
 	sample_rtt(l, rtt > 0 ? rtt : 1);
