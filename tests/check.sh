@@ -223,7 +223,10 @@ copy_source()
 			[ ! -e "$file" ] || printf '%s\0' "$file"
 		    done | tar -c --null -T - | tar -x -C "$work/pristine"
 	else
-		tar -c --exclude=./config.status . | tar -x -C "$work/pristine"
+		tar -c --exclude=./.git . | tar -x -C "$work/pristine"
+		# An in-tree build would be taken for a part of the source.
+		[ ! -f "$work/pristine/Makefile" ] ||
+		    make -s -C "$work/pristine" distclean || return
 	fi
 	cp -R "$work/pristine" "$work/src" && cd "$work" || return
 	if ! src/autogen.sh >log/autogen.log 2>&1; then
