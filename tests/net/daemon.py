@@ -149,14 +149,19 @@ class Daemon:
                 return link
         return None
 
-    def up_links(self):
-        """Names of the links that are up; empty while it starts."""
+    def status_if_any(self):
+        """The status, or None while there is nobody to ask."""
         try:
-            return {link["name"] for link in self.status()["links"]
-                    if link["state"] == "up"}
+            return self.status()
         except (FileNotFoundError, ConnectionError, TimeoutError,
                 json.JSONDecodeError):
-            return set()
+            return None
+
+    def up_links(self):
+        """Names of the links that are up; empty while it starts."""
+        status = self.status_if_any() or {"links": []}
+        return {link["name"] for link in status["links"]
+                if link["state"] == "up"}
 
     def wait_up(self, links=None, timeout=20):
         """Waits until these links (default: all) are up."""

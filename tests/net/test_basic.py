@@ -1,0 +1,178 @@
+"""The main job: two routers, their two files, and everything passes."""
+import time
+
+import pytest
+
+import measure
+from lab import Line, Process, wait_for
+
+SERIAL = pytest.mark.measure
+
+
+def goodput_limit(lab, daemon, rate_bps, v6_outside=False):
+    """What headers leave of a rate for TCP over IPv4 with timestamps."""
+    mtu = daemon.status()["mtu"]
+    outer = mtu + (80 if v6_outside else 60)
+    return rate_bps * (mtu - 52) / outer
+
+
+@pytest.mark.parametrize("tuntap", ["tun", "tap"])
+@pytest.mark.parametrize("outside", ["v4", "v6"])
+def test_everything_passes(make_lab, outside, tuntap):
+    """TCP, UDP, ICMP over IPv4 and IPv6, both ways; nothing but two files."""
+    lab = make_lab([Line("20mbit", delay=3), Line("20mbit", delay=5)])
+    lab.start(v6=outside == "v6", tuntap=tuntap)
+    for v6 in (False, True):
+        for source, sink in ((lab.a, lab.b), (lab.b, lab.a)):
+            to = measure.inner(sink, v6)
+            ping = measure.ping(source, to, count=5)
+            assert ping["lost"] == 0 and ping["avg"] < 60
+            big = measure.ping(source, to, count=2, size=4000)
+            assert big["lost"] == 0, "fragments"
+            udp = measure.udp(source, sink, v6=v6, rate=100, size=1000,
+                              seconds=0.3)
+            assert udp["lost"] == 0 and udp["duplicates"] == 0
+            tcp = measure.Stream(source, sink, v6=v6, seconds=0.5).result()
+            assert tcp["bytes"] == tcp["sent_bytes"] > 100000
+    for line in lab.lines:
+        for direction in ("up", "down"):
+            assert line.stats()[direction]["in_bytes"] > 50000
+
+
+def test_sixteen_lines_are_up_in_a_second(make_lab):
+    lab = make_lab([Line("10mbit", delay=5) for _ in range(16)])
+    server = lab.daemon("b").start()
+    wait_for(lambda: server.log("mlvpn"), 10, "a word of the server")
+    client = lab.daemon("a")
+    start = time.monotonic()
+    client.start()
+    client.wait_up()
+    when = [client.wait_log(f"link {line.name}: up")[0] for line in lab.lines]
+    assert max(when) - start < 2, "with the start of the process itself"
+    assert max(when) - min(when) < 1
+    tcp = measure.tcp(lab.a, lab.b, seconds=2, parallel=2)
+    assert tcp["mbps"] > 80
+    for line in lab.lines:
+        assert line.stats()["up"]["in_bytes"] > 200000
+
+
+def test_without_rates_lines_share_evenly(make_lab):
+    lab = make_lab([Line("20mbit", delay=5) for _ in range(3)])
+    lab.start(share=None)
+    measure.udp(lab.a, lab.b, rate=1000, size=1000, seconds=1)
+    shares = [line.stats()["up"]["in_bytes"] for line in lab.lines]
+    assert max(shares) < 1.05 * min(shares)
+
+
+@SERIAL
+def test_two_equal_lines_carry_one_flow(make_lab):
+    """One CUBIC flow gets 96 % of what headers allow."""
+    lab = make_lab([Line("50mbit", delay=10) for _ in range(2)])
+    client, _ = lab.start()
+    limit = goodput_limit(lab, client, 2 * 0.97 * 50e6) / 1e6
+    for reverse in (False, True):
+        got = measure.tcp(lab.a, lab.b, seconds=4, skip=2, reverse=reverse)
+        assert got["mbps"] > 0.96 * limit, (got, limit)
+
+
+@SERIAL
+@pytest.mark.parametrize("ratio", [(2, 3), (7, 3), (1, 2, 3)],
+                         ids=lambda r: ":".join(map(str, r)))
+def test_lines_share_in_proportion(make_lab, ratio):
+    """Bytes in each line within 2 % of the ratio of the rates, both ways."""
+    unit = 40 / sum(ratio)
+    lab = make_lab([Line(f"{part * unit:g}mbit", delay=8) for part in ratio])
+    lab.start()
+    flows = [measure.Tcp(lab.a, lab.b, seconds=4, skip=0, parallel=2,
+                         reverse=reverse) for reverse in (False, True)]
+    time.sleep(1.5)  # slow start is over
+    lab.reset()
+    time.sleep(2)
+    stats = lab.stats()
+    for flow in flows:
+        flow.result()
+    for direction in ("up", "down"):
+        sent = [stats[n + 1][direction]["in_bytes"] for n in
+                range(len(ratio))]
+        for part, bytes_ in zip(ratio, sent):
+            assert bytes_ / sum(sent) == pytest.approx(
+                part / sum(ratio), rel=0.02), (direction, sent)
+
+
+def test_hosts_behind_the_routers(make_lab):
+    """ip4_routes and ip6_routes of the file join two networks."""
+    lab = make_lab([Line("20mbit", delay=3)], behind=True)
+    confs = {side: lab.conf(side, ip4_routes=f"10.100.{other}.0/24",
+                            ip6_routes=f"fd00:{other}::/64")
+             for side, other in (("a", 2), ("b", 1))}
+    for side in "ba":
+        lab.daemon(side, confs[side]).start()
+    for daemon in lab.daemons:
+        daemon.wait_up()
+    assert measure.ping(lab.ca, "10.100.2.2", count=3)["lost"] == 0
+    assert measure.ping(lab.cb, "fd00:1::2", count=3)["lost"] == 0
+    tcp = measure.tcp(lab.ca, lab.cb, to="10.100.2.2", seconds=1, skip=0)
+    assert tcp["mbps"] > 5
+
+
+def test_packets_too_big_get_an_answer(make_lab):
+    """Path MTU discovery works from behind a router."""
+    lab = make_lab([Line("20mbit", delay=3)], behind=True)
+    for side, other in (("b", 1), ("a", 2)):
+        lab.daemon(side, lab.conf(side, ip4_routes=f"10.100.{other}.0/24",
+                                  ip6_routes=f"fd00:{other}::/64")).start()
+    for daemon in lab.daemons:
+        daemon.wait_up()
+    for to in ("10.100.2.2", "fd00:2::2"):
+        out = lab.ca.run("ping", "-M", "do", "-s", "1472" if "." in to else
+                         "1452", "-c", "1", "-W", "1", to, check=False)
+        assert "mtu" in (out.stdout + out.stderr).lower()
+
+
+def test_two_tunnels_on_one_server(make_lab):
+    """Two daemons on one host do not meet."""
+    lab = make_lab([Line("20mbit", delay=3), Line("20mbit", delay=3)])
+    for number in (1, 2):
+        for side, last in (("b", 2), ("a", 1)):
+            conf = lab.conf(side, interface_name=f"mlvpn{number}",
+                            ip4=f"10.20{number}.0.{last}/24",
+                            ip6=f"fd00:20{number}::{last}/64",
+                            table=27000 + number)
+            del conf[f"l{3 - number}"]
+            lab.daemon(side, conf, name=f"{side}{number}").start()
+    for daemon in lab.daemons:
+        daemon.wait_up()
+    for number in (1, 2):
+        to = f"10.20{number}.0.2"
+        assert measure.ping(lab.a, to, count=3)["lost"] == 0
+    assert all(line.stats()["up"]["in_packets"] > 3 for line in lab.lines)
+
+
+def test_a_wildcard_server_answers_from_the_asked_address(make_lab):
+    """The server has no bindhost; the client speaks to its address on lo,
+    over two lines, each bound to its interface."""
+    lab = make_lab([Line("20mbit", delay=3), Line("20mbit", delay=3)])
+    server, client = lab.conf("b"), lab.conf("a")
+    for line in lab.lines:
+        del server[line.name]["bindhost"]
+        client[line.name].update(remotehost="203.0.113.1",
+                                 interface=line.ifname)
+    lab.daemon("b", server).start()
+    lab.daemon("a", client).start().wait_up()
+    assert measure.ping(lab.a, "10.200.0.2", count=5)["lost"] == 0
+    lab.lines[0].cut()
+    assert measure.ping(lab.a, "10.200.0.2", count=20, interval=1.2,
+                        wait=0.5)["received"] > 0
+
+
+def test_it_ends_without_a_trace(make_lab):
+    """After SIGTERM: no device, no process, status 0."""
+    lab = make_lab([Line(delay=1)])
+    client, server = lab.start()
+    worker = client.worker()
+    assert client.stop() == 0 and server.stop() == 0
+    assert not Process(worker.pid).alive()
+    for host in (lab.a, lab.b):
+        assert "mlvpn0" not in host.shell("ip -br link")
+        assert not host.shell("ip rule list | grep -v -e local -e main "
+                              "-e default || :").strip()

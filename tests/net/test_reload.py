@@ -1,0 +1,169 @@
+"""SIGHUP: what changed changes, what did not is not disturbed."""
+import time
+
+import pytest
+
+import measure
+from lab import Line, wait_for
+
+
+def flows(lab, seconds):
+    """A TCP flow and a 200-per-second probe."""
+    return (measure.Stream(lab.a, lab.b, seconds=seconds),
+            measure.Udp(lab.a, lab.b, rate=200, seconds=seconds))
+
+
+def unharmed(stream, probe):
+    tcp, udp = stream.result(), probe.result()
+    assert tcp["bytes"] == tcp["sent_bytes"] > 1000000
+    assert udp["lost"] == 0, udp
+    assert udp["gap_max_ms"] < 500, udp
+
+
+def test_a_line_is_added_and_removed(make_lab):
+    lab = make_lab([Line("10mbit", delay=5), Line("10mbit", delay=5)])
+    full = {side: lab.conf(side) for side in "ab"}
+    short = {side: conf.copy() for side, conf in full.items()}
+    for conf in short.values():
+        del conf["l2"]
+    server = lab.daemon("b", short["b"]).start()
+    client = lab.daemon("a", short["a"]).start().wait_up()
+    server.wait_up()
+    before = {d: d.link("l1")["handshakes"] for d in (client, server)}
+    load = flows(lab, 6)
+    for daemon in (server, client):
+        daemon.reload(full[daemon.name])
+    for daemon in (client, server):
+        daemon.wait_up(["l1", "l2"], timeout=5)
+    lab.reset()
+    wait_for(lambda: lab.lines[1].stats()["up"]["in_bytes"] > 200000, 5,
+             "traffic on the new line")
+    for daemon in (client, server):
+        mark = daemon.mark()
+        daemon.reload(short[daemon.name])
+        daemon.wait_log("link l2: down, .*removed|link l2: down, .*closed",
+                        3, mark)
+        wait_for(lambda d=daemon: d.link("l2") is None, 3, "l2 gone")
+    unharmed(*load)
+    for daemon in (client, server):
+        assert not daemon.log("link l1: down")
+        assert daemon.link("l1")["handshakes"] == before[daemon]
+
+
+@pytest.mark.measure
+def test_a_rate_changes(make_lab):
+    lab = make_lab([Line(delay=5), Line(delay=5)])
+    confs = {side: lab.conf(side) for side in "ab"}
+    for name in ("l1", "l2"):
+        confs["a"][name]["bandwidth_upload"] = "8mbit"
+    lab.daemon("b", confs["b"]).start()
+    client = lab.daemon("a", confs["a"]).start().wait_up()
+    load = flows(lab, 7)
+    time.sleep(1)
+    confs["a"]["l1"]["bandwidth_upload"] = "16mbit"
+    client.reload(confs["a"])
+    wait_for(lambda: client.link("l1")["rate_tx_Bps"] == 2000000, 3,
+             "the new rate")
+    time.sleep(1)
+    got = measure.line_rates(lab, 2)
+    assert got[1] == pytest.approx(16e6, rel=0.03)
+    assert got[2] == pytest.approx(8e6, rel=0.03)
+    unharmed(*load)
+
+
+def test_a_timeout_changes(make_lab):
+    lab = make_lab([Line(delay=5), Line(delay=5)])
+    confs = {side: lab.conf(side, timeout=20) for side in "ab"}
+    for side in "ba":
+        lab.daemon(side, confs[side]).start()
+    server, client = lab.daemons
+    for daemon in (client, server):
+        daemon.wait_up()
+    load = measure.Udp(lab.a, lab.b, rate=200, seconds=2)
+    for daemon in (client, server):
+        confs[daemon.name]["l1"]["timeout"] = 1
+        daemon.reload(confs[daemon.name])
+    assert load.result()["lost"] == 0
+    mark = client.mark()
+    start = time.monotonic()
+    lab.lines[0].cut()
+    when, _ = client.wait_log("link l1: down", 5, mark)
+    assert when - start < 2.5
+
+
+def test_a_password_changes(make_lab):
+    """New handshakes use the new one, sessions go on, and the old one is
+    still good while only one side has changed."""
+    lab = make_lab([Line("10mbit", delay=5)])
+    client, server = lab.start()
+    load = flows(lab, 6)
+    new = "a brand new password of the lab"
+    server.reload(lab.conf("b", password=new))
+    time.sleep(1)  # scrypt, in a child
+    client.ask("rekey")  # still with the old one
+    time.sleep(0.5)
+    client.reload(lab.conf("a", password=new))
+    time.sleep(1)
+    shakes = server.link("l1")["handshakes"]
+    client.ask("rekey")
+    wait_for(lambda: server.link("l1")["handshakes"] > shakes, 5,
+             "a handshake with the new password")
+    unharmed(*load)
+    # A client that only knows the new one gets in as well.
+    client.restart().wait_up(timeout=15)
+    assert not server.log("wrong password")
+
+
+@pytest.mark.parametrize("breakage, said", [
+    (("l1", "remoteport", "99999"), r"remoteport"),
+    (("l1", "colour", "blue"), r"colour"),
+    (("general", "timeout", "soon"), r"timeout"),
+    (("l1", "remotehost", None), r"remotehost"),
+], ids=lambda value: value[1] if isinstance(value, tuple) else "")
+def test_a_broken_file_changes_nothing(make_lab, breakage, said):
+    lab = make_lab([Line("10mbit", delay=5)])
+    client, _ = lab.start()
+    before = client.link("l1")
+    load = measure.Udp(lab.a, lab.b, rate=200, seconds=1)
+    section, key, value = breakage
+    conf = client.conf.copy()
+    conf[section][key] = value
+    conf["l1"]["bandwidth_upload"] = "1mbit"  # would show
+    mark = client.mark()
+    client.reload(conf)
+    _, text = client.wait_log(rf"{said}", 5, mark)
+    assert client.log(r"a\.conf:\d+: ", mark), text
+    assert load.result()["lost"] == 0
+    after = client.link("l1")
+    assert after["rate_tx_Bps"] == before["rate_tx_Bps"]
+    assert after["handshakes"] == before["handshakes"]
+
+
+def test_a_missing_file_changes_nothing(make_lab):
+    import os
+    lab = make_lab([Line("10mbit", delay=5)])
+    client, _ = lab.start()
+    mark = client.mark()
+    os.unlink(client.conf_path)
+    client.reload()
+    client.wait_log(r"a\.conf", 5, mark)
+    assert measure.ping(lab.a, "10.200.0.2", count=5)["lost"] == 0
+    client.reload(lab.conf("a"))  # and it can be mended
+    assert measure.ping(lab.a, "10.200.0.2", count=5)["lost"] == 0
+
+
+def test_reloads_in_a_row(make_lab):
+    """A nervous administrator."""
+    lab = make_lab([Line("10mbit", delay=5), Line("10mbit", delay=5)])
+    client, server = lab.start()
+    full, short = client.conf, client.conf.copy()
+    del short["l2"]
+    probe = measure.Udp(lab.a, lab.b, rate=200, seconds=4)
+    for n in range(20):
+        client.reload(short if n % 2 else full)
+        time.sleep(0.05)
+    client.reload(full)
+    client.wait_up(timeout=15)
+    got = probe.result()
+    assert got["lost"] <= 4, "only what was on its way on the removed line"
+    assert not client.log("link l1: down") and not server.log("link l1: down")
