@@ -150,8 +150,8 @@ void port_send(struct line *, int side, struct fifo *);
 FILE *pcap_open(const char *path);
 
 /* emu_control.c */
-void control_request(struct emu *, const char *request, char *answer,
-    size_t size);
+void control_request(
+    struct emu *, const char *request, char *answer, size_t size);
 
 emu_time_t emu_now(void);
 

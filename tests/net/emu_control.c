@@ -86,8 +86,8 @@ set_key(struct path_conf *conf, char *word)
 		if (strcmp(word, keys[i].name) != 0)
 			continue;
 		if (keys[i].real)
-			memcpy((char *)conf + keys[i].offset, &real,
-			    sizeof(real));
+			memcpy(
+			    (char *)conf + keys[i].offset, &real, sizeof(real));
 		else
 			memcpy((char *)conf + keys[i].offset, &whole,
 			    sizeof(whole));
@@ -149,9 +149,9 @@ put_path(struct text *out, const char *name, const struct path *p)
 #undef PUT
 	put(out, ",\"queue_max_ms\":%.3f,\"queue_mean_ms\":%.3f",
 	    (double)s->queue_max_ns / 1e6,
-	    s->transmitted == 0 ?
-		0.0 :
-		(double)s->queue_sum_ns / (double)s->transmitted / 1e6);
+	    s->transmitted == 0
+		? 0.0
+		: (double)s->queue_sum_ns / (double)s->transmitted / 1e6);
 	put(out, ",\"late_max_ms\":%.3f,\"seconds\":%.6f}",
 	    (double)s->late_max_ns / 1e6,
 	    (double)(s->last_at - s->first_at) / 1e9);
@@ -254,8 +254,7 @@ split(char *text, char **words)
 	int count = 0;
 	char *word;
 
-	while (count < MAX_WORDS &&
-	    (word = strsep(&text, " \t\n")) != NULL)
+	while (count < MAX_WORDS && (word = strsep(&text, " \t\n")) != NULL)
 		if (*word != '\0')
 			words[count++] = word;
 	return count;

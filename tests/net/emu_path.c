@@ -32,8 +32,8 @@ pool_init(size_t frame_bytes, size_t frames)
 	pool.frame_bytes = frame_bytes;
 	pool.frames = frames;
 	pool.base = mmap(NULL, (sizeof(struct frame) + frame_bytes) * frames,
-	    PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	    PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+	    -1, 0);
 	if (pool.base == MAP_FAILED)
 		err(1, "mmap");
 }
@@ -168,14 +168,14 @@ is_ip(const struct frame *f)
 	if (f->len <= ETHER_BYTES || (f->data[0] & 1) != 0)
 		return false;
 	return (f->data[12] == 0x08 && f->data[13] == 0x00) ||
-	    (f->data[12] == 0x86 && f->data[13] == 0xdd);
+	       (f->data[12] == 0x86 && f->data[13] == 0xdd);
 }
 
 static void
 window_forget(struct window *w, emu_time_t before)
 {
 	while (w->count > 0 &&
-	    (w->slot[w->head].at <= before || w->count == WINDOW_SLOTS)) {
+	       (w->slot[w->head].at <= before || w->count == WINDOW_SLOTS)) {
 		w->bytes -= w->slot[w->head].len;
 		w->head = (w->head + 1) % WINDOW_SLOTS;
 		w->count--;
@@ -204,7 +204,7 @@ measure_arrival(struct path *p, uint32_t len, emu_time_t at)
 	if (p->conf.depth_bps == 0)
 		return;
 	w->depth_bytes -= (int64_t)((double)(at - w->depth_at) *
-	    (double)p->conf.depth_bps / 8e9);
+				    (double)p->conf.depth_bps / 8e9);
 	if (w->depth_bytes < 0 || w->depth_at == 0)
 		w->depth_bytes = 0;
 	w->depth_at = at;
@@ -272,7 +272,7 @@ flip_bit(struct path *p, struct frame *f)
 	if (udp && (f->data[head + 6] | f->data[head + 7]) != 0)
 		checksum_fix(f->data + head + 6, before,
 		    (unsigned)(f->data[word] << 8 |
-			(word + 1 < f->len ? f->data[word + 1] : 0)));
+			       (word + 1 < f->len ? f->data[word + 1] : 0)));
 }
 
 /* A packet has left the transmitter at `end`: onto the way, or lost. */
@@ -292,7 +292,7 @@ transmitted(struct path *p, struct frame *f, emu_time_t end)
 		flip_bit(p, f);
 	if (c->jitter_ns > 0)
 		jitter = (int64_t)(rng_normal(&p->jitter_rng) *
-		    (double)c->jitter_ns);
+				   (double)c->jitter_ns);
 	f->at = end + c->delay_ns + jitter;
 	if (f->at < end)
 		f->at = end;

@@ -44,19 +44,19 @@ port_open(struct port *port, const char *name, int epoll_fd, uint32_t tag)
 	sll.sll_ifindex = (int)if_nametoindex(name);
 	if (sll.sll_ifindex == 0)
 		return -1;
-	port->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
-	    0);
+	port->fd =
+	    socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (port->fd == -1)
 		return -1;
-	(void)setsockopt(port->fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes,
-	    sizeof(bytes));
-	(void)setsockopt(port->fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes,
-	    sizeof(bytes));
+	(void)setsockopt(
+	    port->fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes));
+	(void)setsockopt(
+	    port->fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes));
 	(void)setsockopt(port->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
-	(void)setsockopt(port->fd, SOL_PACKET, PACKET_QDISC_BYPASS, &on,
-	    sizeof(on));
-	(void)setsockopt(port->fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on,
-	    sizeof(on));
+	(void)setsockopt(
+	    port->fd, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof(on));
+	(void)setsockopt(
+	    port->fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on));
 	ev.data.u32 = tag;
 	if (bind(port->fd, (struct sockaddr *)&sll, sizeof(sll)) == -1 ||
 	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, port->fd, &ev) == -1) {

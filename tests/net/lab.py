@@ -28,7 +28,10 @@ import subprocess
 import tempfile
 
 from daemon import Conf, Daemon
-from host import Host, Process, Timeout, wait_for  # noqa: F401 (for tests)
+from host import Host, Process, Timeout, wait_for
+
+__all__ = ["BUILD", "PASSWORD", "Lab", "Line", "Process", "Timeout", "bits",
+           "wait_for"]
 
 BUILD = os.environ.get("MLVPN_BUILD", os.getcwd())
 PASSWORD = "correct horse battery staple"

@@ -41,8 +41,8 @@ control_listen(const char *path)
 	if (strlen(path) >= sizeof(sun.sun_path))
 		errx(1, "%s: path too long", path);
 	strcpy(sun.sun_path, path);
-	emu.control_fd = socket(AF_UNIX,
-	    SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	emu.control_fd =
+	    socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (emu.control_fd == -1)
 		err(1, "socket");
 	(void)unlink(path);
@@ -58,8 +58,8 @@ static void
 control_accept(void)
 {
 	struct epoll_event ev = { .events = EPOLLIN };
-	int fd = accept4(emu.control_fd, NULL, NULL,
-	    SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd =
+	    accept4(emu.control_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (fd == -1)
 		return;
@@ -140,8 +140,8 @@ handle(uint64_t tag)
 		control_serve((int)(tag >> 32));
 	else
 		while (rounds-- > 0 &&
-		    port_receive(&emu.line[what / 2], (int)(what % 2),
-			emu.epoll_fd) == EMU_BATCH)
+		       port_receive(&emu.line[what / 2], (int)(what % 2),
+			   emu.epoll_fd) == EMU_BATCH)
 			continue;
 }
 
@@ -172,8 +172,8 @@ loop(void)
 			ts.tv_sec = 0;
 			ts.tv_nsec = emu.tick_ns - (now - ran_at);
 			if (next - now < 1000000 || n > 0)
-				(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &ts,
-				    NULL);
+				(void)clock_nanosleep(
+				    CLOCK_MONOTONIC, 0, &ts, NULL);
 			now = emu_now();
 		}
 	}

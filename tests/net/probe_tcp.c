@@ -97,8 +97,8 @@ probe_tcp_recv(const struct options *o)
 static int
 congestion_set(int fd, const char *name)
 {
-	return setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name,
-	    (socklen_t)strlen(name));
+	return setsockopt(
+	    fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name));
 }
 
 /* Sends as fast as the connection takes it. */

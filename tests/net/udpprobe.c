@@ -57,8 +57,8 @@ struct receiver {
 	struct record *record; /* by sequence number */
 	uint64_t received, duplicates, reordered, highest, total;
 	int64_t last_at, first_at;
-	int64_t gap_ns;	      /* longest time without an arrival */
-	uint64_t gap_at_seq;  /* the first packet after it */
+	int64_t gap_ns;	     /* longest time without an arrival */
+	uint64_t gap_at_seq; /* the first packet after it */
 };
 
 volatile sig_atomic_t probe_stop;
@@ -90,21 +90,23 @@ probe_socket(const struct options *o, int type, bool server)
 
 	if (!server && getaddrinfo(o->peer, o->port, &hints, &peer) != 0)
 		errx(1, "%s: no address", o->peer);
-	if (getaddrinfo(o->local != NULL ? o->local : server ? "::" : NULL,
+	if (getaddrinfo(o->local != NULL ? o->local
+			: server	 ? "::"
+					 : NULL,
 		server ? o->port : "0", &hints, &local) != 0)
 		errx(1, "no local address");
-	fd = socket((peer != NULL ? peer : local)->ai_family,
-	    type | SOCK_CLOEXEC, 0);
+	fd = socket(
+	    (peer != NULL ? peer : local)->ai_family, type | SOCK_CLOEXEC, 0);
 	if (fd == -1)
 		err(1, "socket");
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes));
 	if (o->tos != 0 && (peer != NULL ? peer : local)->ai_family == AF_INET)
-		(void)setsockopt(fd, IPPROTO_IP, IP_TOS, &o->tos,
-		    sizeof(o->tos));
+		(void)setsockopt(
+		    fd, IPPROTO_IP, IP_TOS, &o->tos, sizeof(o->tos));
 	else if (o->tos != 0)
-		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &o->tos,
-		    sizeof(o->tos));
+		(void)setsockopt(
+		    fd, IPPROTO_IPV6, IPV6_TCLASS, &o->tos, sizeof(o->tos));
 	if ((server || o->local != NULL) &&
 	    bind(fd, local->ai_addr, local->ai_addrlen) == -1)
 		err(1, "bind");
@@ -123,7 +125,7 @@ sleep_until(int64_t at)
 		.tv_nsec = at % 1000000000 };
 
 	while (!probe_stop && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME,
-		&ts, NULL) == EINTR)
+				  &ts, NULL) == EINTR)
 		continue;
 }
 
@@ -222,7 +224,8 @@ report(const struct receiver *r)
 	for (seq = 0; n < r->received; seq++)
 		if (r->record[seq].got_at != 0)
 			delay[n++] = (double)(r->record[seq].got_at -
-					 r->record[seq].sent_at) / 1e6;
+					      r->record[seq].sent_at) /
+				     1e6;
 	qsort(delay, n, sizeof(*delay), by_value);
 	printf("{\"received\":%" PRIu64 ",\"duplicates\":%" PRIu64
 	       ",\"reordered\":%" PRIu64 ",\"gap_max_ms\":%.3f"
@@ -250,7 +253,7 @@ arrival(struct msghdr *msg)
 	memcpy(&ts, CMSG_DATA(c), sizeof(ts));
 	clock_gettime(CLOCK_REALTIME, &wall);
 	ago = (int64_t)(wall.tv_sec - ts.tv_sec) * 1000000000 + wall.tv_nsec -
-	    ts.tv_nsec;
+	      ts.tv_nsec;
 	return ago >= 0 && ago < 1000000000 ? now - ago : now;
 }
 
@@ -285,8 +288,8 @@ run_recv(const struct options *o)
 		if (head.magic == MAGIC)
 			note_packet(&r, &head, arrival(&msg), series);
 		if (head.seq == END_SEQ)
-			(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &grace,
-			    sizeof(grace));
+			(void)setsockopt(
+			    fd, SOL_SOCKET, SO_RCVTIMEO, &grace, sizeof(grace));
 	}
 	report(&r);
 	if (series != NULL)
@@ -340,8 +343,11 @@ options_parse(struct options *o, int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	struct options o = { .port = "9000", .rate = 50, .bytes = 64,
-		.seconds = 5, .interval = 0.1 };
+	struct options o = { .port = "9000",
+		.rate = 50,
+		.bytes = 64,
+		.seconds = 5,
+		.interval = 0.1 };
 	struct sigaction sa = { .sa_handler = on_signal }; /* no SA_RESTART */
 	const char *mode = argc > 1 ? argv[1] : "";
 
