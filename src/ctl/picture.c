@@ -89,7 +89,7 @@ text(const json_t *obj, const char *key)
 {
 	const char *s = json_string_value(json_object_get(obj, key));
 
-	return s == NULL ? "-" : s;
+	return s == NULL || *s == '\0' ? "-" : s;
 }
 
 static void
