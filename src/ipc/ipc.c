@@ -129,7 +129,7 @@ ipc_recv(int sock, uint32_t *type, void *payload, size_t size, size_t *len,
 	do {
 		n = recvmsg(sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	} while (n == -1 && errno == EINTR);
-	if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
+	if (n == -1 && errno == EAGAIN)
 		return 0;
 	if (n == -1) {
 		if (errno == ECONNRESET)
