@@ -173,6 +173,22 @@ pktbuf_pool_bytes(const struct pktbuf_pool *pool)
 	return (pool->busy + pool->spares) * SLAB_BYTES;
 }
 
+/* An empty slab that another class has kept, or NULL; it is the last. */
+static struct slab *
+slab_reclaim(struct pktbuf_pool *pool)
+{
+	for (unsigned i = 0; i < CLASSES; i++) {
+		struct slab *slab = TAILQ_LAST(&pool->partial[i], slab_list);
+
+		if (slab != NULL && slab->used == 0) {
+			TAILQ_REMOVE(&pool->partial[i], slab, entry);
+			pool->busy--;
+			return slab;
+		}
+	}
+	return NULL;
+}
+
 static struct slab *
 slab_new(struct pktbuf_pool *pool, unsigned class)
 {
@@ -181,8 +197,11 @@ slab_new(struct pktbuf_pool *pool, unsigned class)
 	if ((slab = TAILQ_FIRST(&pool->spare)) != NULL) {
 		TAILQ_REMOVE(&pool->spare, slab, entry);
 		pool->spares--;
-	} else if (pool->busy == pool->max_slabs ||
-		   (slab = malloc(SLAB_BYTES)) == NULL)
+	} else if (pool->busy < pool->max_slabs)
+		slab = malloc(SLAB_BYTES);
+	else
+		slab = slab_reclaim(pool);
+	if (slab == NULL)
 		return NULL;
 	*slab = (struct slab){ .class = class };
 	poison(slab + 1, SLAB_BYTES - sizeof(*slab));
@@ -250,7 +269,9 @@ buf_put(struct pktbuf_pool *pool, struct buf *b)
 		TAILQ_REMOVE(&pool->full, slab, entry);
 		TAILQ_INSERT_HEAD(partial, slab, entry);
 	}
-	if (slab->used == 0) {
+	/* The only one with room is kept, or it would come and go. */
+	if (slab->used == 0 &&
+	    TAILQ_FIRST(partial) != TAILQ_LAST(partial, slab_list)) {
 		TAILQ_REMOVE(partial, slab, entry);
 		slab_release(pool, slab);
 	}
