@@ -191,11 +191,14 @@ absolute(const char *path)
 	return full;
 }
 
-/* What we open must never become one of the standard streams. */
+/* What we open must never become one of the standard streams, and what
+ * whoever started us left open is none of ours. */
 static void
-open_standard_streams(void)
+tidy_descriptors(void)
 {
 	int fd;
+
+	close_range(STDERR_FILENO + 1, ~0U, 0);
 
 	do {
 		fd = open("/dev/null", O_RDWR);
@@ -238,7 +241,7 @@ main(int argc, char *argv[], char *envp[])
 	struct options options;
 
 	setproctitle_init(argc, argv, envp);
-	open_standard_streams();
+	tidy_descriptors();
 	switch (options_parse(&options, argc, argv)) {
 	case ACTION_RUN:
 		return run(&options);

@@ -10,6 +10,7 @@
 #include "priv/kdf.h"
 
 #include "base/log.h"
+#include "tunnel/crypto.h"
 
 #define TIME_LIMIT (30 * NSEC_PER_SEC)
 #define RETRY (10 * NSEC_PER_SEC)
@@ -31,6 +32,8 @@ derive(int out, void *arg)
 {
 	uint8_t key[HS_PSK_LEN];
 
+	if (crypto_init() == -1)
+		return 2;
 	if (hs_derive_psk(arg, key) == -1)
 		return 1;
 	return write(out, key, sizeof(key)) == (ssize_t)sizeof(key) ? 0 : 1;
@@ -70,6 +73,7 @@ mono_t
 kdf_run(struct kdf *k, mono_t now)
 {
 	uint8_t key[HS_PSK_LEN];
+	char text[32];
 	int status = 0;
 	size_t len;
 
@@ -84,7 +88,9 @@ kdf_run(struct kdf *k, mono_t now)
 			explicit_bzero(key, sizeof(key));
 			return MONO_NEVER;
 		}
-		log_warnx("password: deriving the key failed, trying again");
+		log_warnx("password: deriving the key failed (%s), trying"
+			  " again",
+		    child_status_text(status, text, sizeof(text)));
 		k->retry_at = now + RETRY;
 		k->done(k->ctx, NULL);
 	} else if (k->child.pid == 0 && now >= k->retry_at) {
