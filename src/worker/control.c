@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -324,12 +325,24 @@ on_pause_over(struct ev_loop *loop, struct ev_timer *w, int revents)
 	ev_io_start(loop, &c->listener);
 }
 
+/* Left to itself jansson opens /dev/urandom, which the sandbox forbids. */
+static void
+seed_hashes(void)
+{
+	size_t seed;
+
+	if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		fatal("random seed");
+	json_object_seed(seed | 1); /* 0: the library shall choose */
+}
+
 struct control *
 control_new(struct ev_loop *loop, int listen_fd, const struct control_ops *ops,
     void *ctx)
 {
 	struct control *c;
 
+	seed_hashes();
 	c = calloc(1, sizeof(*c));
 	if (c == NULL)
 		fatal("control socket");

@@ -6,6 +6,7 @@
 
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include <jansson.h>
 
 #include "worker/control.h"
+#include "worker/sandbox.h"
 
 Suite *control_suite(void);
 
@@ -58,8 +60,8 @@ ops_rekey(void *ctx)
 
 static const struct control_ops ops = { ops_status, ops_reload, ops_rekey };
 
-static void
-setup(void)
+static int
+listener(void)
 {
 	socklen_t len = sizeof(address);
 	sa_family_t unnamed = AF_UNIX;
@@ -71,6 +73,14 @@ setup(void)
 	ck_assert_int_eq(bind(fd, (void *)&unnamed, sizeof(unnamed)), 0);
 	ck_assert_int_eq(getsockname(fd, (void *)&address, &len), 0);
 	ck_assert_int_eq(listen(fd, 16), 0);
+	return fd;
+}
+
+static void
+setup(void)
+{
+	int fd = listener();
+
 	loop = ev_loop_new(EVFLAG_AUTO);
 	ck_assert_ptr_nonnull(loop);
 	control = control_new(loop, fd, &ops, NULL);
@@ -369,11 +379,42 @@ START_TEST(closing_down_hangs_up_on_everybody)
 }
 END_TEST
 
+/* In a process of its own, where no library has opened anything yet. */
+START_TEST(answers_inside_the_sandbox)
+{
+	int listen_fd = listener(), fd, status;
+	json_t *doc;
+	pid_t pid;
+
+	loop = ev_loop_new(EVFLAG_AUTO);
+	ck_assert_ptr_nonnull(loop);
+	fd = client();
+	ck_assert_int_eq(send(fd, "status\n", 7, MSG_NOSIGNAL), 7);
+	pid = fork();
+	ck_assert_int_ne(pid, -1);
+	if (pid == 0) {
+		ev_loop_fork(loop);
+		sandbox_lock();
+		control = control_new(loop, listen_fd, &ops, NULL);
+		settle();
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	doc = answer(fd);
+	ck_assert_ptr_nonnull(doc);
+	json_decref(doc);
+	close(listen_fd);
+	ev_loop_destroy(loop);
+}
+END_TEST
+
 Suite *
 control_suite(void)
 {
 	Suite *s = suite_create("control");
 	TCase *tc = tcase_create("control");
+	TCase *boxed = tcase_create("sandbox");
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, answers_only_what_it_knows, 0,
@@ -392,5 +433,7 @@ control_suite(void)
 	tcase_add_test(tc, an_unasked_end_of_reload_is_ignored);
 	tcase_add_test(tc, closing_down_hangs_up_on_everybody);
 	suite_add_tcase(s, tc);
+	tcase_add_test(boxed, answers_inside_the_sandbox);
+	suite_add_tcase(s, boxed);
 	return s;
 }
