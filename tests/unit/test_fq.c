@@ -465,7 +465,7 @@ fq_suite(void)
 	Suite *s = suite_create("fq");
 	TCase *tc = tcase_create("fq");
 
-	tcase_set_timeout(tc, 60);
+	tcase_set_timeout(tc, 180);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, empty_gives_nothing);
 	tcase_add_test(tc, keeps_the_order_of_a_flow);
