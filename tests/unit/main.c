@@ -1,0 +1,65 @@
+/*
+ * The one runner of all unit tests. A suite is a function NAME_suite in
+ * test_NAME.c and one line below. CK_RUN_SUITE=NAME runs one alone,
+ * CK_FORK=no keeps it in this process, for a debugger.
+ */
+#include "config.h"
+
+#include <check.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+/* clang-format off */
+/* One line for each test_NAME.c. What needs libev is in the worker's program,
+ * so that the linker keeps it out of everything else. */
+#ifdef UNIT_WORKER
+#define SUITES(suite) \
+	suite(control) \
+	suite(sandbox)
+#else
+#define SUITES(suite) \
+	suite(util) \
+	suite(log) \
+	suite(units) \
+	suite(siphash) \
+	suite(conf) \
+	suite(conf_keys) \
+	suite(conf_diff) \
+	suite(conf_text) \
+	suite(pktbuf) \
+	suite(flow) \
+	suite(icmp) \
+	suite(codel) \
+	suite(fq) \
+	suite(pacer) \
+	suite(wire) \
+	suite(replay) \
+	suite(session) \
+	suite(handshake) \
+	suite(handshake_bad)
+#endif
+
+#define DECLARE(name) Suite *name##_suite(void);
+#define POINTER(name) name##_suite,
+
+SUITES(DECLARE)
+
+static Suite *(*const suites[])(void) = { SUITES(POINTER) };
+/* clang-format on */
+
+int
+main(void)
+{
+	SRunner *runner = srunner_create(NULL);
+	size_t i;
+	int failed;
+
+	/* 4 s, the default, are few for a sanitizer on a busy machine. */
+	setenv("CK_DEFAULT_TIMEOUT", "60", 0);
+	for (i = 0; i < sizeof(suites) / sizeof(suites[0]); i++)
+		srunner_add_suite(runner, suites[i]());
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
