@@ -177,18 +177,12 @@ hook_post(struct hook *h, enum ipc_hook_event event, const char *name)
 		put_event(h->up, &h->nup, &e);
 	} else {
 		at = find_event(h->up, h->nup, e.name);
-		if (at < h->nup)
-			drop_event(h->up, &h->nup, at);
+		if (at == h->nup)
+			return; /* nobody was told that it is up */
+		drop_event(h->up, &h->nup, at);
 	}
 	if (h->command[0] != '\0')
 		put_event(h->queue, &h->queued, &e);
-}
-
-void
-hook_gone(struct hook *h, const char *name)
-{
-	if (find_event(h->up, h->nup, name) < h->nup)
-		hook_post(h, HOOK_LINK_DOWN, name);
 }
 
 /* In the child.  The descriptor stays open: a script's interpreter needs it. */

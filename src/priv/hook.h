@@ -38,10 +38,8 @@ struct hook {
 void hook_init(struct hook *h);
 /* The command and its environment from now on. */
 void hook_configure(struct hook *h, const struct conf *conf, unsigned mtu);
-/* name: NULL for the device events. */
+/* name: NULL for the device events.  Down without an earlier up is no news. */
 void hook_post(struct hook *h, enum ipc_hook_event event, const char *name);
-/* Says that a link which was up is down: it was removed. */
-void hook_gone(struct hook *h, const char *name);
 /* Starts and reaps; returns the next deadline. */
 mono_t hook_run(struct hook *h, mono_t now);
 /* Tells that all is down and waits for the commands until the deadline. */

@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "priv/ifaces.h"
 
 #define TX_QUEUE_PACKETS 1000
 
@@ -91,6 +92,54 @@ forbid_link_local(struct netdev *nd)
 }
 
 static int
+change_addr(struct netdev *nd, const struct netdev_addr *a, uint16_t type,
+    uint16_t flags)
+{
+	size_t bytes = netdev_addr_bytes(a->addr.family);
+	const struct conf_prefix *peer = &a->peer;
+	uint8_t buf[NL_REQUEST_MAX];
+	struct ifaddrmsg *ifa;
+	struct nlmsghdr *nlh;
+
+	if (peer->family == AF_UNSPEC)
+		peer = &a->addr;
+	nlh = nl_begin(&nd->nl, buf, type, NLM_F_ACK | flags);
+	ifa = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifa));
+	ifa->ifa_family = (uint8_t)a->addr.family;
+	ifa->ifa_prefixlen = a->addr.len;
+	ifa->ifa_index = nd->index;
+	mnl_attr_put(nlh, IFA_LOCAL, bytes, a->addr.addr);
+	mnl_attr_put(nlh, IFA_ADDRESS, bytes, peer->addr);
+	if (a->addr.family == AF_INET6)
+		mnl_attr_put_u32(nlh, IFA_FLAGS, IFA_F_NODAD);
+	return nl_talk(&nd->nl, nlh, NULL, NULL);
+}
+
+/* IPv6 came back with an MTU that allows it, and with its own ideas. */
+static void
+drop_link_local(struct netdev *nd)
+{
+	struct netdev_addr addr;
+	struct ifaces ifs;
+	size_t i;
+
+	forbid_link_local(nd);
+	memset(&addr, 0, sizeof(addr));
+	addr.addr.family = AF_INET6;
+	addr.addr.len = 64;
+	(void)ifaces_load(&ifs, &nd->nl);
+	for (i = 0; i < ifs.naddrs; i++) {
+		if (ifs.addrs[i].index != nd->index ||
+		    ifs.addrs[i].family != AF_INET6 || !ifs.addrs[i].link_local)
+			continue;
+		memcpy(addr.addr.addr, ifs.addrs[i].addr,
+		    sizeof(addr.addr.addr));
+		(void)change_addr(nd, &addr, RTM_DELADDR, 0);
+	}
+	ifaces_free(&ifs);
+}
+
+static int
 set_mtu(struct netdev *nd, unsigned mtu)
 {
 	uint8_t buf[NL_REQUEST_MAX];
@@ -120,30 +169,6 @@ set_up(struct netdev *nd)
 		return -1;
 	}
 	return 0;
-}
-
-static int
-change_addr(struct netdev *nd, const struct netdev_addr *a, uint16_t type,
-    uint16_t flags)
-{
-	size_t bytes = netdev_addr_bytes(a->addr.family);
-	const struct conf_prefix *peer = &a->peer;
-	uint8_t buf[NL_REQUEST_MAX];
-	struct ifaddrmsg *ifa;
-	struct nlmsghdr *nlh;
-
-	if (peer->family == AF_UNSPEC)
-		peer = &a->addr;
-	nlh = nl_begin(&nd->nl, buf, type, NLM_F_ACK | flags);
-	ifa = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifa));
-	ifa->ifa_family = (uint8_t)a->addr.family;
-	ifa->ifa_prefixlen = a->addr.len;
-	ifa->ifa_index = nd->index;
-	mnl_attr_put(nlh, IFA_LOCAL, bytes, a->addr.addr);
-	mnl_attr_put(nlh, IFA_ADDRESS, bytes, peer->addr);
-	if (a->addr.family == AF_INET6)
-		mnl_attr_put_u32(nlh, IFA_FLAGS, IFA_F_NODAD);
-	return nl_talk(&nd->nl, nlh, NULL, NULL);
 }
 
 /* Removes the old address, sets the new one; true when something changed. */
@@ -203,6 +228,7 @@ int
 netdev_apply(struct netdev *nd, const struct conf *conf, unsigned mtu)
 {
 	bool ip6_possible = mtu >= NETDEV_MTU_IP6_MIN, stale[2];
+	unsigned before = nd->mtu_bytes;
 	struct netdev_addr want;
 
 	if (mtu != nd->mtu_bytes) {
@@ -218,6 +244,8 @@ netdev_apply(struct netdev *nd, const struct conf *conf, unsigned mtu)
 		}
 		if (!ip6_possible)
 			forget_ip6(nd);
+		else if (!nd->tap && before != 0 && before < NETDEV_MTU_IP6_MIN)
+			drop_link_local(nd);
 	}
 	wanted_addr(&want, &conf->ip4, &conf->ip4_gateway);
 	stale[0] = set_addr(nd, 0, &want);

@@ -49,9 +49,9 @@ log_tally(const struct tally *t)
 static void
 forget_link(struct parent *p, unsigned slot)
 {
-	hook_gone(&p->hook, p->conf->links[slot].name);
+	hook_post(&p->hook, HOOK_LINK_DOWN, p->conf->links[slot].name);
 	resolver_cancel(&p->resolver, slot);
-	p->requests.since[slot] = 0;
+	requests_remove_link(&p->requests, slot);
 }
 
 /* What each slot's change means to us; p->conf is still the old one. */
@@ -86,7 +86,7 @@ apply_link(struct parent *p, unsigned slot, enum conf_link_change change,
 	}
 	p->reopen[slot].at = MONO_NEVER;
 	p->open_error[slot] = 0;
-	p->requests.since[slot] = p->requests.generation;
+	requests_add_link(&p->requests, slot);
 }
 
 static void

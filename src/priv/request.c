@@ -56,11 +56,27 @@ check_slot(const struct requests *r, uint32_t generation, uint32_t slot,
 		return "slot out of range";
 	if (generation == 0 || generation > r->generation)
 		return "generation that is not there yet";
+	/* Its end is reported under the generation that brought it. */
 	if (r->since[slot] == 0)
-		return generation == r->generation ? "slot without a link" :
-						     NULL;
+		return generation > r->gone[slot] ? "slot without a link" :
+						    NULL;
 	*current = generation >= r->since[slot];
 	return NULL;
+}
+
+void
+requests_add_link(struct requests *r, unsigned slot)
+{
+	r->since[slot] = r->generation;
+	r->open_later[slot] = false;
+}
+
+void
+requests_remove_link(struct requests *r, unsigned slot)
+{
+	r->since[slot] = 0;
+	r->gone[slot] = r->generation;
+	r->open_later[slot] = false;
 }
 
 static const char *

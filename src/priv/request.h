@@ -38,6 +38,7 @@ struct requests {
 	uint32_t generation; /* of the present configuration, from 1 */
 	/* the generation that gave the slot to its link; 0: unused */
 	uint32_t since[LINKS_MAX];
+	uint32_t gone[LINKS_MAX]; /* the generation that took it away */
 	uint32_t seen; /* bit mask of types that may come once */
 	struct bucket open[LINKS_MAX];
 	bool open_later[LINKS_MAX]; /* asked for too often, answered later */
@@ -53,6 +54,9 @@ void requests_init(
  */
 const char *requests_take(struct requests *r, uint32_t type,
     const void *payload, size_t len, mono_t now);
+/* The link of the slot is there from the present generation on, or gone. */
+void requests_add_link(struct requests *r, unsigned slot);
+void requests_remove_link(struct requests *r, unsigned slot);
 /* Does what was put off; returns the next deadline. */
 mono_t requests_run(struct requests *r, mono_t now);
 

@@ -197,7 +197,7 @@ start_monitor(struct parent *p)
 	for (slot = 0; slot < LINKS_MAX; slot++) {
 		used[slot] = p->conf->links[slot].used;
 		if (used[slot])
-			p->requests.since[slot] = p->requests.generation;
+			requests_add_link(&p->requests, slot);
 	}
 	monitor_start(&p->monitor, p->conf, used);
 }
