@@ -312,6 +312,8 @@ client_input(struct tunnel *t, struct link *l, const uint8_t *msg, size_t len,
 	r = hs_client_answer(
 	    &l->attempt, &me, msg, len, &l->next, &peer, l->auth, now);
 	if (r == HS_OK) {
+		if (l->srtt == 0 || !l->up)
+			l->srtt = now - l->hello_sent_at;
 		l->next_path = *from;
 		learn_peer(t, l, &peer);
 		l->hello_at = MONO_NEVER;
@@ -456,6 +458,10 @@ hello_input(struct tunnel *t, struct link *l, const uint8_t *msg, size_t len,
 	struct hs_pending *p;
 	char peer[ADDRTEXT_MAX];
 
+	if (!current_keys(t)->valid) {
+		l->stats.drop_limit++; /* our own keys are still being made */
+		return;
+	}
 	if (keys == NULL) {
 		l->stats.drop_auth++;
 		log_limited(&l->log_auth, now, LOG_PERIOD,
