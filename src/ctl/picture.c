@@ -312,6 +312,19 @@ print_cell(const struct picture *p, const struct table *t, size_t row,
 	fputs(col + 1 < COLUMNS ? "  " : "\n", out);
 }
 
+/* The cipher that was agreed on, else the one that the file allows. */
+static const char *
+cipher_of(const json_t *doc)
+{
+	json_t *link;
+	size_t i;
+
+	json_array_foreach(json_object_get(doc, "links"), i,
+	    link) if (strcmp(text(link, "cipher"), "-") != 0) return text(link,
+	    "cipher");
+	return text(doc, "cipher");
+}
+
 /* "mlvpn0: client, aes-256-gcm, mtu 1440, running for 1 d 02:03:04" */
 static void
 print_head(const json_t *doc, FILE *out)
@@ -322,7 +335,7 @@ print_head(const json_t *doc, FILE *out)
 
 	set(&t, COL_NAME, "%s", text(doc, "interface"));
 	set(&t, COL_STATE, "%s", text(doc, "mode"));
-	set(&t, COL_PEER, "%s", text(doc, "cipher"));
+	set(&t, COL_PEER, "%s", cipher_of(doc));
 	fprintf(out, "%s: %s, %s, mtu %.0f, running for ", t.cell[0][COL_NAME],
 	    t.cell[0][COL_STATE], t.cell[0][COL_PEER],
 	    json_number_value(json_object_get(doc, "mtu")));
