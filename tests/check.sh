@@ -14,11 +14,11 @@ set -u
 # name, may it run beside others, what it needs from deps.sh, what it does
 stages=(
 "gcc	beside	build,unit		gcc builds everything without a warning"
+"s390x	beside	build,unit,s390x	big endian: daemon and unit tests"
+"i386	beside	build,unit,i386		32 bit: daemon and unit tests"
 "unit	beside	build,unit		unit tests"
 "sim	beside	build,unit		two tunnels in virtual time"
 "lint	beside	lint			layout, scripts, manual pages, layers"
-"i386	beside	build,unit,i386		32 bit: daemon and unit tests"
-"s390x	beside	build,unit,s390x	big endian: daemon and unit tests"
 "clang	beside	build,unit,clang	clang builds everything without a warning"
 "asan	beside	build,unit		unit tests and sim under ASan and UBSan"
 "fuzz	beside	build,unit,clang	every fuzz target over its corpus"
@@ -34,21 +34,25 @@ jobs_max=$(nproc)
 
 # ---- stages: run in a subshell with the log as output; 0, 1 or 77 (skip)
 
-# Configures and makes one variant, once, whichever stage asks first.
+# Configures and makes one variant, once, whichever stage asks first; that one
+# shows what went wrong.
 build() # VARIANT CONFIGURE_ARGUMENT...
 {
-	local dir=$work/$1
+	local variant=$1 dir=$work/$1
 	shift
 	(
 		flock 9
-		if [ ! -f "$dir.status" ]; then
-			mkdir -p "$dir" && cd "$dir" &&
-			    "$work/src/configure" -q "$@" &&
-			    make -s -j"$jobs_max" &&
-			    make -s -j"$jobs_max" check TESTS=
-			echo $? >"$dir.status"
-		fi >"$dir.log" 2>&1
-		[ "$(<"$dir.status")" -eq 0 ] || { cat "$dir.log"; exit 1; }
+		if [ -f "$dir.status" ]; then
+			[ "$(<"$dir.status")" -eq 0 ] && exit
+			echo "the $variant build failed, as another stage shows"
+			exit 1
+		fi
+		mkdir -p "$dir" && cd "$dir" &&
+		    "$work/src/configure" -q "$@" &&
+		    make -s -j"$jobs_max" &&
+		    make -s -j"$jobs_max" check TESTS=
+		echo $? >"$dir.status"
+		exit "$(<"$dir.status")"
 	) 9>"$dir.lock"
 }
 

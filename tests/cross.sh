@@ -120,6 +120,8 @@ if "$lib" --version >/dev/null 2>&1; then
 	ldflags="-Wl,--dynamic-linker=$lib,--disable-new-dtags"
 	ldflags+=",-rpath,$sysroot/usr/lib/$multiarch:$sysroot/lib/$multiarch"
 else
+	# qemu-user runs no system call filter.
+	set -- --without-seccomp "$@"
 	run="qemu-$arch -L $sysroot"
 	command -v "${run%% *}" >/dev/null || die "no ${run%% *}: tests/deps.sh"
 fi
