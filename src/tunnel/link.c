@@ -60,6 +60,8 @@ link_close(struct tunnel *t, struct link *l, mono_t now)
 		link_set_down(t, l, "removed", now);
 	link_forget_keys(l);
 	memset(l, 0, sizeof(*l));
+	/* A link that starts anew counts from 1 again, as in a new process. */
+	t->instance++;
 }
 
 void
@@ -151,6 +153,7 @@ link_set_up(struct tunnel *t, struct link *l, mono_t now)
 	l->socket_tries = l->resolve_tries = 0;
 	l->hello_tries = 0;
 	t->nup++;
+	t->busy = true; /* a keepalive soon: the server waits for an echo */
 	sched_join(t, l);
 	tunnel_retune(t);
 	log_info("link %s: up, peer %s, rtt %lld ms", l->conf.name,
@@ -274,10 +277,12 @@ link_send_control(struct tunnel *t, struct link *l, struct session *s,
 
 	if (l->family == 0 || len > CONTROL_MAX)
 		return;
-	if (l->rx_stamp_at != 0 && held < LINK_ECHO_MAX) {
+	if (l->rx_stamp_at != 0 && held <= WIRE_HELD_MAX) {
 		in.flags |= WIRE_F_ECHO;
 		in.echo_stamp =
 		    wire_stamp_echo(l->rx_stamp, l->rx_stamp_at, now);
+		in.echo_held =
+		    (uint8_t)((held + WIRE_HELD_UNIT - 1) / WIRE_HELD_UNIT);
 	}
 	if (len != 0)
 		memcpy(buf + WIRE_INNER_LEN, payload, len);

@@ -20,7 +20,7 @@
 
 #define LINK_PENDING_MAX 8 /* handshakes that wait for their first packet */
 #define LINK_ADDRS_MAX 8
-/* An echo of a stamp older than this may have wrapped around. */
+/* A round trip longer than this has wrapped around. */
 #define LINK_ECHO_MAX (60 * NSEC_PER_SEC)
 
 struct tunnel;
@@ -79,12 +79,14 @@ struct link {
 	struct session prev; /* opens what was on its way at a change of keys */
 	mono_t prev_until;
 	struct session next; /* client: answered, not yet used by the server */
+	struct hs_peer next_peer; /* client: who answered */
 	uint8_t auth[HS_LEN]; /* client, cipher none: goes with next */
 	struct path next_path;
 	struct hs_client attempt; /* client */
 	mono_t hello_at; /* client: next HELLO; MONO_NEVER: none due */
 	mono_t hello_sent_at; /* the last one */
 	unsigned hello_tries; /* since the last session */
+	bool renew; /* client: once more when next is in force */
 	mono_t confirm_at; /* client: next packet under next */
 	unsigned confirm_tries;
 	struct hs_pending pending[LINK_PENDING_MAX]; /* server */
@@ -108,6 +110,7 @@ struct link {
 	mono_t srtt, rttvar; /* RFC 6298; 0: not known */
 	uint32_t rx_stamp; /* the peer's, of its last packet */
 	mono_t rx_stamp_at; /* when that came; 0: none yet */
+	mono_t echoed_at; /* rx_stamp_at of the stamp echoed last */
 	uint64_t rx_highest; /* of the peer's link sequence */
 	uint64_t rx_received; /* packets of the peer's sequence */
 	uint64_t counted; /* rx_received as last told to the peer */
@@ -162,9 +165,9 @@ void link_control(struct tunnel *t, struct link *l, struct session *s,
 void link_set_up(struct tunnel *t, struct link *l, mono_t now);
 void link_set_down(
     struct tunnel *t, struct link *l, const char *reason, mono_t now);
-/* Notes what an authentic packet says of the line's health. */
-void link_heard(struct tunnel *t, struct link *l, uint64_t seq,
-    const struct wire_inner *in, mono_t now);
+/* Notes what an authentic packet under s says of the line's health. */
+void link_heard(struct tunnel *t, struct link *l, const struct session *s,
+    uint64_t seq, const struct wire_inner *in, mono_t now);
 /* The rate to send at: the least of both ends' wishes; 0: not limited. */
 uint64_t link_tx_rate(const struct tunnel *t, const struct link *l);
 /* One-way time to the peer if nothing waits; half the RTT. */
@@ -185,10 +188,13 @@ void link_hs_renew(struct tunnel *t, struct link *l, mono_t now);
  * yet in force. */
 struct session *link_hs_find(
     struct link *l, uint8_t epoch, struct hs_pending **pending);
-/* A packet under s proved authentic: puts next or pending into force. */
+/* A packet under s proved authentic: puts next or pending into force; the
+ * caller takes the link up. */
 void link_hs_confirmed(struct tunnel *t, struct link *l, struct session *s,
     struct hs_pending *pending, const struct path *from, mono_t now);
-/* Drops all that is not in force, after a change of password. */
+/* Drops all that is not in force. */
 void link_hs_reset(struct link *l);
+/* Drops what still needs the keys of a password. */
+void link_hs_abandon(struct link *l);
 
 #endif

@@ -74,8 +74,14 @@ void
 link_hs_reset(struct link *l)
 {
 	session_clear(&l->next);
-	hs_client_clear(&l->attempt);
 	l->confirm_at = MONO_NEVER;
+	link_hs_abandon(l);
+}
+
+void
+link_hs_abandon(struct link *l)
+{
+	hs_client_clear(&l->attempt);
 	for (size_t i = 0; i < LINK_PENDING_MAX; i++)
 		hs_pending_clear(&l->pending[i]);
 }
@@ -93,7 +99,7 @@ learn_peer(struct tunnel *t, struct link *l, const struct hs_peer *peer)
 	/* Another process over there: its numbers and clock start anew. */
 	l->peer_instance = peer->instance;
 	l->rx_highest = l->rx_received = l->counted = 0;
-	l->rx_stamp_at = 0;
+	l->rx_stamp_at = l->echoed_at = 0;
 	l->tx_loss.started = l->rx_loss.started = false;
 }
 
@@ -108,10 +114,11 @@ link_hs_confirmed(struct tunnel *t, struct link *l, struct session *s,
 	session_move(&l->prev, &l->cur);
 	l->prev_until = l->prev.used ? now + PREV_KEYS : MONO_NEVER;
 	session_move(&l->cur, s);
-	if (pending != NULL) {
-		learn_peer(t, l, &pending->peer);
-		if (l->srtt == 0 || !l->up)
-			l->srtt = now - pending->answered_at;
+	learn_peer(t, l, pending != NULL ? &pending->peer : &l->next_peer);
+	if (!l->up) {
+		/* A guess, or none, until the first echo. */
+		l->srtt = pending != NULL ? now - pending->answered_at : 0;
+		l->rttvar = 0;
 	}
 	if (l->up && !addr_equal(&path->peer, &l->path.peer))
 		log_info("link %s: peer moved from %s to %s", l->conf.name,
@@ -119,7 +126,8 @@ link_hs_confirmed(struct tunnel *t, struct link *l, struct session *s,
 		    link_addr_text(&path->peer, new));
 	l->path = *path;
 	l->probe = 0;
-	l->hello_at = MONO_NEVER;
+	l->hello_at = l->renew ? now : MONO_NEVER;
+	l->renew = false;
 	l->hello_tries = 0;
 	l->stats.handshakes++;
 	link_hs_reset(l);
@@ -128,8 +136,6 @@ link_hs_confirmed(struct tunnel *t, struct link *l, struct session *s,
 	log_debug("link %s: new keys, epoch %u", l->conf.name, l->cur.epoch);
 	if (l->up)
 		tunnel_retune(t);
-	else
-		link_set_up(t, l, now);
 }
 
 /* --- client --- */
@@ -139,9 +145,12 @@ link_hs_renew(struct tunnel *t, struct link *l, mono_t now)
 {
 	if (t->server || l->hello_at <= now)
 		return;
-	session_clear(&l->next);
+	/* The server may seal with these already: first things first. */
+	if (l->next.used) {
+		l->renew = true;
+		return;
+	}
 	hs_client_clear(&l->attempt);
-	l->confirm_at = MONO_NEVER;
 	l->hello_at = now;
 	l->hello_tries = 0;
 }
@@ -315,12 +324,13 @@ client_input(struct tunnel *t, struct link *l, const uint8_t *msg, size_t len,
 		if (l->srtt == 0 || !l->up)
 			l->srtt = now - l->hello_sent_at;
 		l->next_path = *from;
-		learn_peer(t, l, &peer);
+		l->next_peer = peer;
 		l->hello_at = MONO_NEVER;
 		l->confirm_tries = 0;
 		send_confirm(t, l, now);
 	} else if (hs_is_mismatch(r)) {
 		l->hello_at = now + HELLO_AFTER_REJECT;
+		l->hello_tries = 0;
 		tell_mismatch(t, l, r, &peer, now);
 	} else if (r == HS_MALFORMED)
 		l->stats.drop_malformed++;
@@ -487,11 +497,26 @@ auth_input(struct link *l, const uint8_t *msg, size_t len)
 	l->stats.drop_auth++;
 }
 
+/* A client gets a HELLO only from another client, or its own sent back. */
+static bool
+is_our_own(const struct tunnel *t, const struct link *l, const uint8_t *msg,
+    size_t len)
+{
+	struct hs_local me;
+
+	if (t->server)
+		return false;
+	tunnel_local(t, l, &me);
+	return !hs_same_role(current_keys(t), &me, msg, len);
+}
+
 void
 link_hs_input(struct tunnel *t, struct link *l, uint8_t type,
     const uint8_t *msg, size_t len, const struct path *from, mono_t now)
 {
-	if (type == WIRE_HELLO)
+	if (type == WIRE_HELLO && is_our_own(t, l, msg, len))
+		l->stats.drop_stranger++;
+	else if (type == WIRE_HELLO)
 		hello_input(t, l, msg, len, from, now);
 	else if (type == WIRE_AUTH && t->server)
 		auth_input(l, msg, len);

@@ -18,7 +18,8 @@ sample_rtt(struct link *l, mono_t rtt)
 {
 	mono_t err;
 
-	if (l->srtt == 0) {
+	/* Without a variance there is only the guess of a handshake. */
+	if (l->srtt == 0 || l->rttvar == 0) {
 		l->srtt = rtt;
 		l->rttvar = rtt / 2;
 		return;
@@ -29,14 +30,16 @@ sample_rtt(struct link *l, mono_t rtt)
 }
 
 void
-link_heard(struct tunnel *t, struct link *l, uint64_t seq,
-    const struct wire_inner *in, mono_t now)
+link_heard(struct tunnel *t, struct link *l, const struct session *s,
+    uint64_t seq, const struct wire_inner *in, mono_t now)
 {
-	mono_t rtt;
+	mono_t rtt, proven_at;
 
 	l->heard_at = now;
 	l->rx_received++;
-	if (seq > l->rx_highest) {
+	/* Late packets of a process that is gone count for nothing: its
+	 * numbers may be far ahead. */
+	if (s == &l->cur && seq > l->rx_highest) {
 		l->rx_highest = seq;
 		l->rx_stamp = in->stamp;
 		l->rx_stamp_at = now;
@@ -47,12 +50,15 @@ link_heard(struct tunnel *t, struct link *l, uint64_t seq,
 	if (rtt > LINK_ECHO_MAX)
 		return;
 	sample_rtt(l, rtt > 0 ? rtt : 1);
-	if (now - rtt > l->alive_at)
-		l->alive_at = now - rtt;
+	/* The peer may have held that stamp for long, and heard nothing since:
+	 * the line has proven to work only up to the stamp itself. */
+	proven_at = now - rtt - in->echo_held * WIRE_HELD_UNIT;
+	if (proven_at > l->alive_at)
+		l->alive_at = proven_at;
 	loss_meter_update(&l->rx_loss, l->rx_highest, l->rx_received, now);
 	/* The line works again both ways: the keys have survived. */
 	if (!l->up && l->cur.used && l->path.peer.sa.sa_family != AF_UNSPEC &&
-	    rtt < (mono_t)l->conf.timeout_ms * NSEC_PER_MSEC)
+	    now - proven_at < (mono_t)l->conf.timeout_ms * NSEC_PER_MSEC)
 		link_set_up(t, l, now);
 }
 
@@ -168,6 +174,7 @@ sealed_input(struct tunnel *t, struct link *l, struct pktbuf *pb,
 	enum session_result r;
 	uint8_t *packet;
 	size_t len;
+	bool fresh;
 
 	if (wire_get_header(&h, pb->data, pb->len) == -1 ||
 	    (h.type != WIRE_DATA && h.type != WIRE_CONTROL)) {
@@ -189,11 +196,14 @@ sealed_input(struct tunnel *t, struct link *l, struct pktbuf *pb,
 	}
 	if (h.type == WIRE_DATA)
 		in.control = 0;
-	if (s == &l->next || pending != NULL) {
+	fresh = s == &l->next || pending != NULL;
+	if (fresh) {
 		link_hs_confirmed(t, l, s, pending, from, now);
 		s = &l->cur;
 	}
-	link_heard(t, l, h.seq, &in, now);
+	link_heard(t, l, s, h.seq, &in, now);
+	if (fresh && !l->up)
+		link_set_up(t, l, now);
 	remember_path(t, l, s, h.seq, from, now);
 	if (h.type == WIRE_CONTROL) {
 		link_control(t, l, s, &in, packet, len, from, now);

@@ -154,13 +154,15 @@ tunnel_keepalive_interval(const struct tunnel *t)
 
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		const struct link *l = &t->links[i];
-		mono_t quarter;
+		mono_t share;
 
 		if (!l->used || !l->cur.used)
 			continue;
-		quarter = (mono_t)l->conf.timeout_ms * NSEC_PER_MSEC / 4;
-		if (quarter < interval)
-			interval = quarter;
+		/* The server's proof is up to two of these old when it comes;
+		 * two lost ones in a row must not take a link down. */
+		share = (mono_t)l->conf.timeout_ms * NSEC_PER_MSEC / 5;
+		if (share < interval)
+			interval = share;
 		if (!l->up && interval > KEEPALIVE_DOWN)
 			interval = KEEPALIVE_DOWN;
 	}

@@ -136,7 +136,7 @@ tunnel_set_psk(struct tunnel *t, const uint8_t psk[HS_PSK_LEN], mono_t now)
 	/* Handshakes under way may point at the keys that are overwritten. */
 	for (unsigned i = 0; i < LINKS_MAX; i++)
 		if (t->links[i].used)
-			link_hs_reset(&t->links[i]);
+			link_hs_abandon(&t->links[i]);
 	hs_keys_clear(&t->keys[slot]);
 	if (hs_keys_init(&t->keys[slot], psk, t->conf->password) == -1)
 		return -1;
@@ -145,10 +145,8 @@ tunnel_set_psk(struct tunnel *t, const uint8_t psk[HS_PSK_LEN], mono_t now)
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		struct link *l = &t->links[i];
 
-		if (!l->used || t->server)
-			continue;
-		l->hello_at = now;
-		l->hello_tries = 0;
+		if (l->used)
+			link_hs_renew(t, l, now);
 	}
 	return 0;
 }

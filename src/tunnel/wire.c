@@ -38,6 +38,7 @@ wire_put_inner(
 
 	if (control)
 		high = (uint32_t)(in->control & 0xf) << 28 |
+		       (uint32_t)in->echo_held << 20 |
 		       (in->echo_stamp & WIRE_STAMP_MASK);
 	else
 		high = (uint32_t)(in->bucket & 0x3ff) << 22 |
@@ -56,6 +57,7 @@ wire_get_inner(
 	*in = (struct wire_inner){ 0 };
 	if (control) {
 		in->control = (uint8_t)(high >> 28);
+		in->echo_held = high >> 20 & 0xff;
 		in->echo_stamp = high & WIRE_STAMP_MASK;
 	} else {
 		in->bucket = (uint16_t)(high >> 22);

@@ -32,6 +32,8 @@
 #define WIRE_SEQ_MAX ((UINT64_C(1) << 48) - 1)
 #define WIRE_STAMP_UNIT (64 * NSEC_PER_USEC)
 #define WIRE_STAMP_MASK 0xfffff
+#define WIRE_HELD_UNIT (64 * NSEC_PER_MSEC)
+#define WIRE_HELD_MAX (255 * WIRE_HELD_UNIT) /* older ones are not echoed */
 
 enum wire_type {
 	WIRE_HELLO = 1, /* client to server */
@@ -65,13 +67,14 @@ struct wire_header {
 };
 
 /* The encrypted 8 bytes.  DATA: bucket 10, bucket_seq 22, stamp 20, prev_link
- * 4, flags 8 bits.  CONTROL: control 4, reserved 8, echo_stamp 20, stamp 20,
+ * 4, flags 8 bits.  CONTROL: control 4, echo_held 8, echo_stamp 20, stamp 20,
  * link 4, flags 8. */
 struct wire_inner {
 	uint16_t bucket;
 	uint32_t bucket_seq;
 	uint8_t control;     /* enum wire_control */
 	uint32_t echo_stamp; /* peer's last stamp plus the time it was held */
+	uint8_t echo_held;   /* that time in WIRE_HELD_UNIT, rounded up */
 	uint32_t stamp;	     /* when it was sent, in WIRE_STAMP_UNIT, 20 bits */
 	uint8_t link;	     /* of the bucket's previous packet; CONTROL: 0 */
 	uint8_t flags;

@@ -313,7 +313,7 @@ sim_bulk(struct sim *s, int from)
 {
 	struct sim_bulk *b = calloc(1, sizeof(*b));
 
-	ck_assert_ptr_nonnull(b);
+	SIM_MUST(b != NULL);
 	b->sim = s;
 	b->flow = sim_flow(s, from, SIM_MTU);
 	b->flow->on_packet = on_packet;

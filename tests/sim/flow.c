@@ -61,7 +61,7 @@ new_id(struct sim *s)
 	if (s->nfate == s->fate_size) {
 		s->fate_size = s->fate_size == 0 ? 4096 : s->fate_size * 2;
 		s->fate = realloc(s->fate, s->fate_size);
-		ck_assert_ptr_nonnull(s->fate);
+		SIM_MUST(s->fate != NULL);
 	}
 	s->fate[s->nfate] = 1;
 	return s->nfate++;
@@ -126,7 +126,7 @@ note_delay(struct sim_flow *f, mono_t delay)
 						     : f->delays_size * 2;
 		f->delays = reallocarray(
 		    f->delays, f->delays_size, sizeof(*f->delays));
-		ck_assert_ptr_nonnull(f->delays);
+		SIM_MUST(f->delays != NULL);
 	}
 	f->delays[f->ndelays++] = delay;
 }
@@ -155,21 +155,20 @@ sim_flow_deliver(struct sim *s, int end, const uint8_t *data, size_t len)
 		return;
 	}
 	p.len = len - l2;
-	ck_assert_uint_eq(get_be32(body + 4), p.len - IP - TRANSPORT);
+	SIM_MUST(get_be32(body + 4) == p.len - IP - TRANSPORT);
 	p.flow = get_be32(body + 8);
 	p.id = get_be64(body + 12);
 	p.aux[0] = get_be64(body + 20);
 	p.aux[1] = get_be64(body + 28);
 	p.sent_at = (mono_t)get_be64(body + 36);
 	if (p.len >= IP + TRANSPORT + BODY + 8)
-		ck_assert_uint_eq(get_be64(data + len - 8), ~p.id);
-	ck_assert_uint_lt(p.id, s->nfate);
-	ck_assert_msg(s->fate[p.id] == 1, "packet %llu delivered twice",
-	    (unsigned long long)p.id);
+		SIM_MUST(get_be64(data + len - 8) == ~p.id);
+	SIM_MUST(p.id < s->nfate);
+	SIM_MUST(s->fate[p.id] == 1); /* else it came twice */
 	s->fate[p.id] = 2;
 	e->delivered++;
 	f = find(s, p.flow);
-	ck_assert_ptr_nonnull(f);
+	SIM_MUST(f != NULL);
 	if (end != f->from) {
 		f->got++;
 		f->got_bytes += p.len;
@@ -184,7 +183,7 @@ sim_flow(struct sim *s, int from, size_t len)
 {
 	struct sim_flow *f = calloc(1, sizeof(*f));
 
-	ck_assert_ptr_nonnull(f);
+	SIM_MUST(f != NULL);
 	ck_assert_uint_ge(len, SIM_PACKET_MIN);
 	f->sim = s;
 	f->id = s->nflows++;

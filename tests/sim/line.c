@@ -60,9 +60,10 @@ arrive(struct sim *s, void *arg)
 	struct sim_dgram *d = arg;
 	struct sim_dir *dir = &s->line[d->line].dir[d->from];
 	struct sim_end *e = &s->end[d->to];
+	struct link *l = sim_link(s, d->to, d->line);
 	bool data = d->data[0] == WIRE_DATA;
 
-	if (e->t == NULL || dir->cut || sim_link(s, d->to, d->line) == NULL ||
+	if (dir->cut || l == NULL || l->family == 0 ||
 	    !addr_equal(&d->dst, &s->line[d->line].addr[d->to])) {
 		dir->data_lost += data;
 		free(d);
@@ -130,7 +131,7 @@ copy(const struct sim_dgram *d)
 {
 	struct sim_dgram *c = malloc(sizeof(*c) + d->len);
 
-	ck_assert_ptr_nonnull(c);
+	SIM_MUST(c != NULL);
 	memcpy(c, d, sizeof(*c) + d->len);
 	return c;
 }

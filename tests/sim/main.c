@@ -13,7 +13,8 @@
 
 /* One line for each sim_NAME.c. */
 #define SUITES(suite) \
-	suite(up)
+	suite(up) \
+	suite(fail)
 
 #define DECLARE(name) Suite *sim_##name##_suite(void);
 #define POINTER(name) sim_##name##_suite,

@@ -30,6 +30,13 @@ enum { CLIENT, SERVER };
 #define SIM_LOGS_MAX 4096
 #define SIM_OUTER 28 /* IPv4 and UDP */
 
+/* For what happens often: libcheck writes to a file at each of its asserts. */
+#define SIM_MUST(condition)                                                    \
+	do {                                                                   \
+		if (!(condition))                                              \
+			ck_abort_msg("not true: %s", #condition);              \
+	} while (0)
+
 struct sim;
 
 typedef void sim_fn(struct sim *s, void *arg);

@@ -56,7 +56,7 @@ push(struct sim *s, struct sim_event ev)
 		s->heap_size = s->heap_size == 0 ? 1024 : s->heap_size * 2;
 		s->heap = reallocarray(
 		    s->heap, s->heap_size, sizeof(*s->heap));
-		ck_assert_ptr_nonnull(s->heap);
+		SIM_MUST(s->heap != NULL);
 	}
 	ev.order = s->order++;
 	for (i = s->nheap++; i > 0 && sooner(&ev, &s->heap[(i - 1) / 2]);
@@ -105,7 +105,7 @@ run_to(struct sim *s, mono_t at)
 	while (s->nheap > 0 && s->heap[0].at <= at) {
 		struct sim_event ev = pop(s);
 
-		ck_assert_int_ge(ev.at, s->now);
+		SIM_MUST(ev.at >= s->now);
 		s->now = ev.at;
 		ev.fn(s, ev.arg);
 		if (ev.owned)
@@ -133,7 +133,7 @@ op_space(void *ctx, size_t size)
 {
 	struct sim_end *e = ctx;
 
-	ck_assert_uint_le(size, sizeof(e->space));
+	SIM_MUST(size <= sizeof(e->space));
 	return e->space;
 }
 
@@ -150,10 +150,10 @@ op_send(void *ctx, unsigned slot, size_t len, const struct path *path)
 	struct sim *s = e->sim;
 	struct sim_dgram *d = malloc(sizeof(*d) + len);
 
-	ck_assert_ptr_nonnull(d);
-	ck_assert_uint_lt(slot, LINKS_MAX);
-	ck_assert(e->t->links[slot].family != 0);
-	ck_assert_uint_gt(len, 0);
+	SIM_MUST(d != NULL);
+	SIM_MUST(slot < LINKS_MAX);
+	SIM_MUST(e->t->links[slot].family != 0);
+	SIM_MUST(len > 0);
 	d->line = line_of(e, slot);
 	d->from = e->role;
 	d->to = 1 - e->role;
@@ -186,7 +186,7 @@ op_deliver(void *ctx, struct pktbuf *pb)
 	struct sim_end *e = ctx;
 	struct delivery *d = malloc(sizeof(*d) + pb->len);
 
-	ck_assert_ptr_nonnull(d);
+	SIM_MUST(d != NULL);
 	d->end = e->role;
 	d->len = pb->len;
 	memcpy(d->data, pb->data, pb->len);
@@ -247,7 +247,7 @@ op_event(void *ctx, enum tunnel_event event, unsigned slot)
 	if (event != TUNNEL_WANT_SOCKET && event != TUNNEL_WANT_ADDRESS)
 		return;
 	r = malloc(sizeof(*r));
-	ck_assert_ptr_nonnull(r);
+	SIM_MUST(r != NULL);
 	*r = (struct request){ e->t, e->role, slot };
 	if (event == TUNNEL_WANT_SOCKET)
 		at_owned(e->sim, e->sim->now + SOCKET_TIME, open_socket, r);
@@ -348,7 +348,7 @@ make_conf(const struct sim *s, int end)
 	size_t len;
 	FILE *f = open_memstream(&text, &len);
 
-	ck_assert_ptr_nonnull(f);
+	SIM_MUST(f != NULL);
 	fprintf(f,
 	    "[general]\nmode = %s\npassword = %s\ntimeout = %ums\n%s\n",
 	    or_else(es->mode, end == SERVER ? "server" : "client"),
@@ -403,7 +403,7 @@ sim_start(struct sim *s, int end)
 	s->calling = end;
 	conf_assign_slots(NULL, conf);
 	e->t = tunnel_new(conf, &ops, s->now);
-	ck_assert_ptr_nonnull(e->t);
+	SIM_MUST(e->t != NULL);
 	tunnel_set_mtu(e->t, SIM_MTU, s->now);
 	set_psk(s, end);
 	sim_wake(e, s->now);
@@ -444,8 +444,7 @@ count_run(struct sim_end *e)
 		e->spin_at = s->now;
 		e->spins = 0;
 	}
-	ck_assert_msg(++e->spins < SPINS_MAX, "a busy loop at %lld ns",
-	    (long long)(s->now - s->start));
+	SIM_MUST(++e->spins < SPINS_MAX); /* a busy loop */
 }
 
 static void
@@ -490,7 +489,7 @@ sim_inject(struct sim *s, int to, unsigned line, const union addr *src,
 	if (l == NULL)
 		return;
 	pb = pktbuf_alloc(e->t->pool, len);
-	ck_assert_ptr_nonnull(pb);
+	SIM_MUST(pb != NULL);
 	memcpy(pb->data, data, len);
 	pb->len = (uint32_t)len;
 	s->calling = to;
@@ -518,12 +517,12 @@ sim_new(const struct sim_setup *setup)
 {
 	struct sim *s = calloc(1, sizeof(*s));
 
-	ck_assert_ptr_nonnull(s);
+	SIM_MUST(s != NULL);
 	s->setup = *setup;
 	s->now = s->start = START;
 	s->random = setup->seed;
 	s->logs = calloc(SIM_LOGS_MAX, sizeof(*s->logs));
-	ck_assert_ptr_nonnull(s->logs);
+	SIM_MUST(s->logs != NULL);
 	log_set_level(LOG_INFO);
 	log_set_sink(on_log, s);
 	for (unsigned i = 0; i < setup->lines; i++)

@@ -118,6 +118,7 @@ START_TEST(inner_header_of_control)
 	wire_get_inner(&got, true, out);
 	ck_assert_uint_eq(got.control, WIRE_KEEPALIVE_ACK);
 	ck_assert_uint_eq(got.echo_stamp, 0x12345);
+	ck_assert_uint_eq(got.echo_held, 0);
 	ck_assert_uint_eq(got.stamp, 0xfedcb);
 	ck_assert_uint_eq(got.link, 0);
 	ck_assert_uint_eq(got.flags, WIRE_F_ECHO);
