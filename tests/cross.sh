@@ -136,6 +136,7 @@ units="tests/unit/unit tests/unit/unit_worker"
 # shellcheck disable=SC2086
 make -s -j"$(nproc)" all $units || die "the $arch build failed"
 status=0
+ulimit -c 0
 for unit in $units; do
 	srcdir=$source $run "$unit" || status=1
 done
