@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -200,6 +201,8 @@ execute(struct hook *h, int program)
 		argv[3] = NULL;
 	if (child_null_streams() == -1)
 		_exit(126);
+	/* Its descriptor may be the very one that the program gets. */
+	closelog();
 	if (dup2(program, STDERR_FILENO + 1) == -1)
 		_exit(126);
 	program = STDERR_FILENO + 1;
