@@ -388,7 +388,7 @@ class Lab:
         self.daemons.append(daemon)
         return daemon
 
-    def start(self, share=0.97, v6=False, timeout=20, **general):
+    def start(self, share=0.97, v6=False, patience=20, **general):
         """Starts both daemons with conf() and waits until all links are up;
         gives (client, server)."""
         both = tuple(self.daemon(side, self.conf(side, share, v6, **general))
@@ -396,7 +396,7 @@ class Lab:
         for daemon in both:
             daemon.start()
         for daemon in both:
-            daemon.wait_up(timeout=timeout)
+            daemon.wait_up(timeout=patience)
         return both
 
     def report(self):
