@@ -14,7 +14,9 @@
 /* One line for each sim_NAME.c. */
 #define SUITES(suite) \
 	suite(up) \
-	suite(fail)
+	suite(fail) \
+	suite(share) \
+	suite(delay)
 
 #define DECLARE(name) Suite *sim_##name##_suite(void);
 #define POINTER(name) sim_##name##_suite,

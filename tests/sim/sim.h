@@ -94,8 +94,8 @@ struct sim_setup {
 	uint16_t port;	  /* added to the usual ports of the server */
 	/* A busy machine: timers are late, and all stands still at times. */
 	mono_t late_max;
-	double stall; /* chance of one after each run */
 	mono_t stall_max;
+	mono_t stall_gap; /* between two, on average */
 	struct sim_end_setup end[2];
 };
 
@@ -107,6 +107,7 @@ struct sim_end {
 	uint8_t space[TUNNEL_DGRAM_MAX];
 	mono_t run_at;	   /* next call of tunnel_run; MONO_NEVER */
 	mono_t busy_until; /* does not run before */
+	mono_t stall_at;   /* the next time that it stands still */
 	unsigned spins;	   /* runs without any progress of time */
 	mono_t spin_at;
 	bool no_sockets; /* requests for sockets remain unanswered */

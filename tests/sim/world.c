@@ -39,6 +39,12 @@ sim_chance(struct sim *s)
 	return (double)(sim_random(&s->random) >> 11) / 9007199254740992.0;
 }
 
+static mono_t
+span_up_to(struct sim *s, mono_t span)
+{
+	return (mono_t)(sim_chance(s) * (double)span);
+}
+
 /* --- events --- */
 
 static bool
@@ -421,7 +427,7 @@ sim_wake(struct sim_end *e, mono_t at)
 	if (at < s->now)
 		at = s->now;
 	if (at > s->now && s->setup.late_max != 0)
-		at += (mono_t)(sim_chance(s) * (double)s->setup.late_max);
+		at += span_up_to(s, s->setup.late_max);
 	if (at < e->busy_until)
 		at = e->busy_until;
 	if (at >= e->run_at)
@@ -459,9 +465,11 @@ end_run(struct sim *s, void *arg)
 	count_run(e);
 	s->calling = e->role;
 	next = tunnel_run(e->t, s->now);
-	if (s->setup.stall > 0 && sim_chance(s) < s->setup.stall)
-		e->busy_until = s->now +
-		    (mono_t)(sim_chance(s) * (double)s->setup.stall_max);
+	if (s->setup.stall_max != 0 && s->now >= e->stall_at) {
+		e->busy_until = s->now + span_up_to(s, s->setup.stall_max);
+		e->stall_at =
+		    e->busy_until + span_up_to(s, 2 * s->setup.stall_gap);
+	}
 	sim_wake(e, next);
 }
 

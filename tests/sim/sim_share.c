@@ -1,0 +1,333 @@
+/*
+ * How the bond divides its traffic, and how exactly each line is paced.
+ */
+#include "config.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim.h"
+#include "tunnel/pacer.h"
+
+#define UNIT 625000 /* 5 Mbit/s */
+
+static const unsigned ratios[][4] = {
+	{ 2, 3 },
+	{ 7, 3 },
+	{ 1, 2, 3 },
+	{ 1, 1 },
+	{ 2, 2, 2, 2 },
+	{ 1, 20 },
+};
+
+static struct sim_setup
+lines_of(const unsigned ratio[4])
+{
+	struct sim_setup su = sim_setup(0);
+
+	while (su.lines < 4 && ratio[su.lines] != 0) {
+		su.up_Bps[su.lines] = UNIT * ratio[su.lines];
+		su.down_Bps[su.lines] = UNIT * ratio[su.lines];
+		su.lines++;
+	}
+	return su;
+}
+
+static uint64_t
+total_rate(const struct sim_setup *su)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < su->lines; i++)
+		sum += su->up_Bps[i];
+	return sum;
+}
+
+/* Within 2 % of what the rates ask for. */
+static void
+check_shares(struct sim *s, int end)
+{
+	double sum = 0, rate = (double)total_rate(&s->setup);
+
+	for (unsigned i = 0; i < s->setup.lines; i++)
+		sum += (double)sim_data_bytes(s, end, i);
+	for (unsigned i = 0; i < s->setup.lines; i++) {
+		double share = (double)sim_data_bytes(s, end, i) / sum;
+		double want = (double)s->setup.up_Bps[i] / rate;
+
+		ck_assert_msg(fabs(share / want - 1) < 0.02,
+		    "line %u carries %.4f instead of %.4f", i, share, want);
+	}
+}
+
+START_TEST(saturated_lines_share_in_proportion_to_their_rates)
+{
+	struct sim_setup su = lines_of(ratios[_i]);
+	struct sim *s = sim_new_up(&su);
+
+	sim_load(s, CLIENT, total_rate(&su) * 5 / 4, 6 * SEC);
+	sim_load(s, SERVER, total_rate(&su) * 5 / 4, 6 * SEC);
+	sim_until(s, 6 * SEC);
+	check_shares(s, CLIENT);
+	check_shares(s, SERVER);
+	sim_check(s);
+	sim_free(s);
+}
+END_TEST
+
+START_TEST(lines_at_part_load_share_in_proportion_to_their_rates)
+{
+	static const unsigned percent[] = { 10, 50, 90 };
+	struct sim_setup su = lines_of(ratios[_i % 6]);
+	struct sim *s = sim_new_up(&su);
+	uint64_t rate = total_rate(&su) * percent[_i / 6] / 100;
+
+	sim_load(s, CLIENT, rate, 10 * SEC);
+	sim_load(s, SERVER, rate, 10 * SEC);
+	sim_until(s, 10 * SEC);
+	check_shares(s, CLIENT);
+	check_shares(s, SERVER);
+	sim_free(s);
+}
+END_TEST
+
+START_TEST(without_rates_packets_take_turns)
+{
+	struct sim_setup su = lines_of(ratios[2]);
+	struct sim *s;
+	uint64_t n[3];
+
+	for (unsigned i = 0; i < 3; i++)
+		su.up_Bps[i] = su.down_Bps[i] = 0;
+	s = sim_new_up(&su);
+	sim_load(s, CLIENT, 5000000, 3 * SEC);
+	sim_until(s, 3 * SEC);
+	for (unsigned i = 0; i < 3; i++)
+		n[i] = s->line[i].dir[CLIENT].data;
+	ck_assert_int_le(llabs((long long)(n[0] - n[1])), 1);
+	ck_assert_int_le(llabs((long long)(n[1] - n[2])), 1);
+	sim_free(s);
+}
+END_TEST
+
+/* A line that comes back is not given all that it missed. */
+START_TEST(shares_are_right_again_after_an_outage)
+{
+	struct sim_setup su = lines_of(ratios[0]);
+	struct sim *s = sim_new_up(&su);
+
+	sim_load(s, CLIENT, total_rate(&su) / 2, 60 * SEC);
+	sim_load(s, SERVER, total_rate(&su) / 2, 60 * SEC);
+	sim_for(s, 2 * SEC);
+	sim_cut(s, 0, true);
+	sim_for(s, 20 * SEC);
+	sim_cut(s, 0, false);
+	ck_assert(sim_wait_up(s, 2, 5 * SEC));
+	for (int d = 0; d < 2; d++)
+		for (unsigned i = 0; i < 2; i++)
+			s->line[i].dir[d].data_bytes = 0;
+	sim_for(s, 5 * SEC);
+	check_shares(s, CLIENT);
+	check_shares(s, SERVER);
+	sim_free(s);
+}
+END_TEST
+
+/* --- the pacer, seen from the entrance of a line --- */
+
+#define WINDOW (50 * MSEC)
+#define RING 65536
+
+struct meter {
+	unsigned line;
+	int end;
+	uint64_t rate_Bps, allowance; /* bytes in a window, and on top of it */
+	struct {
+		mono_t at;
+		size_t len;
+	} ring[RING];
+	size_t head, tail;
+	uint64_t bytes; /* in the window */
+	uint64_t total, worst;
+	mono_t from;
+};
+
+static bool
+measure(struct sim *s, void *ctx, struct sim_dgram *d)
+{
+	struct meter *m = ctx;
+	size_t outer = d->len + SIM_OUTER;
+
+	if (d->line != m->line || d->from != m->end || s->now < m->from)
+		return true;
+	m->ring[m->head % RING].at = s->now;
+	m->ring[m->head++ % RING].len = outer;
+	m->bytes += outer;
+	m->total += outer;
+	while (m->ring[m->tail % RING].at <= s->now - WINDOW)
+		m->bytes -= m->ring[m->tail++ % RING].len;
+	SIM_MUST(m->head - m->tail < RING);
+	if (m->bytes > m->worst)
+		m->worst = m->bytes;
+	return true;
+}
+
+static uint64_t
+bytes_in(uint64_t rate_Bps, mono_t span)
+{
+	return rate_Bps * (uint64_t)(span / USEC) / 1000000;
+}
+
+/* One saturated line of a random world: rate, packets, lateness. */
+START_TEST(a_saturated_line_keeps_to_its_rate)
+{
+	static const uint64_t rates[] = { 32000, 125000, 1000000, 6250000,
+		12500000 };
+	struct sim_setup su = sim_setup(2);
+	struct meter *m = calloc(1, sizeof(*m));
+	uint64_t rate = rates[_i % 5], limit;
+	bool late = _i / 5 % 3 > 0, stalls = _i / 5 % 3 == 2;
+	mono_t span = (rate < 100000 ? 20 : rate < 5000000 ? 4 : 2) * SEC;
+	uint64_t r;
+	struct sim *s;
+	double got;
+
+	ck_assert_ptr_nonnull(m);
+	su.seed = 77 + (uint64_t)_i;
+	su.up_Bps[0] = su.down_Bps[0] = rate;
+	su.up_Bps[1] = su.down_Bps[1] = 200000;
+	su.late_max = late ? 200 * USEC : 0;
+	su.stall_max = stalls ? 5 * MSEC - su.late_max : 0;
+	su.stall_gap = 40 * MSEC;
+	m->rate_Bps = rate;
+	m->end = _i % 2;
+	s = sim_new_up(&su);
+	r = sim_random(&s->random);
+	sim_stream(s, m->end, 100 + r % 1300,
+	    (mono_t)((100 + r % 1300) * (uint64_t)SEC / (rate + 300000)),
+	    MONO_NEVER);
+	sim_stream(s, m->end, 1400,
+	    (mono_t)(1400 * (uint64_t)SEC / (rate + 300000)), MONO_NEVER);
+	sim_for(s, 2 * SEC);
+	m->from = s->now;
+	s->filter = measure;
+	s->filter_ctx = m;
+	sim_for(s, span);
+	got = (double)m->total / ((double)span / (double)SEC);
+	ck_assert_msg(fabs(got / (double)rate - 1) < 0.01,
+	    "%.0f bytes/s instead of %llu", got, (unsigned long long)rate);
+	/* pacer.h: R x T, a packet, the depth, lateness; and keepalives, which
+	 * do not ask: each leaves a debt that is paid at once. */
+	limit = bytes_in(rate, WINDOW + PACER_DEPTH) + 1460 + 300;
+	if (late)
+		limit += bytes_in(rate, PACER_LATE_MAX);
+	ck_assert_msg(m->worst <= limit,
+	    "%llu bytes in 50 ms, at most %llu expected",
+	    (unsigned long long)m->worst, (unsigned long long)limit);
+	sim_check(s);
+	sim_free(s);
+	free(m);
+}
+END_TEST
+
+START_TEST(overhead_is_counted)
+{
+	struct sim_setup su = sim_setup(1);
+	struct sim *s;
+	const struct sim_dir *d;
+	double got;
+
+	su.end[CLIENT].link = "overhead = 40";
+	s = sim_new_up(&su);
+	d = &s->line[0].dir[CLIENT];
+	sim_stream(s, CLIENT, 200, 100 * USEC, MONO_NEVER);
+	sim_until(s, 6 * SEC);
+	got = (double)(d->data_bytes + d->data * 40) / 6;
+	ck_assert_msg(fabs(got / (double)su.up_Bps[0] - 1) < 0.015,
+	    "%.0f bytes/s with overhead", got);
+	sim_free(s);
+}
+END_TEST
+
+/* The client tells the server its download rate; the server's own caps it. */
+START_TEST(the_lesser_of_both_rates_counts)
+{
+	struct sim_setup su = sim_setup(1);
+	struct sim *s;
+
+	su.end[SERVER].link = _i == 0
+	    ? "bandwidth_download = 500000"
+	    : "bandwidth_download = 5000000";
+	s = sim_new_up(&su);
+	ck_assert_uint_eq(sim_link(s, SERVER, 0)->pacer.rate_Bps,
+	    _i == 0 ? 500000 : 1250000);
+	ck_assert_uint_eq(sim_link(s, CLIENT, 0)->pacer.rate_Bps, 1250000);
+	sim_free(s);
+}
+END_TEST
+
+/* --- TCP --- */
+
+START_TEST(one_tcp_flow_fills_two_equal_lines)
+{
+	struct sim_setup su = sim_setup(2);
+	struct sim_bulk *b;
+	struct sim *s;
+	double got, possible;
+
+	for (unsigned i = 0; i < 2; i++)
+		su.up_Bps[i] = su.down_Bps[i] = 6062500; /* 0.97 x 50 Mbit */
+	s = sim_new(&su);
+	for (unsigned i = 0; i < 2; i++)
+		for (int d = 0; d < 2; d++) {
+			s->line[i].dir[d].rate_Bps = 6250000;
+			s->line[i].dir[d].queue_bytes = 100000;
+		}
+	ck_assert(sim_wait_up(s, 2, SEC));
+	b = sim_bulk(s, _i);
+	sim_for(s, 3 * SEC);
+	got = -(double)sim_bulk_bytes(b);
+	sim_for(s, 10 * SEC);
+	got = (got + (double)sim_bulk_bytes(b)) / 10;
+	possible = 2 * 6062500.0 * (SIM_MTU - 40) / (SIM_MTU + 60);
+	ck_assert_msg(got > 0.96 * possible,
+	    "%.0f of %.0f bytes/s, %llu resent, %llu time-outs", got, possible,
+	    (unsigned long long)sim_bulk_resent(b),
+	    (unsigned long long)sim_bulk_timeouts(b));
+	for (unsigned i = 0; i < 2; i++)
+		ck_assert_uint_eq(s->line[i].dir[_i].queue_drops, 0);
+	sim_check(s);
+	sim_free(s);
+	sim_bulk_free(b);
+}
+END_TEST
+
+Suite *sim_share_suite(void);
+
+Suite *
+sim_share_suite(void)
+{
+	Suite *suite = suite_create("sim_share");
+	TCase *tc = tcase_create("share");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc,
+	    saturated_lines_share_in_proportion_to_their_rates, 0,
+	    nitems_of(ratios));
+	tcase_add_loop_test(tc,
+	    lines_at_part_load_share_in_proportion_to_their_rates, 0,
+	    3 * nitems_of(ratios));
+	tcase_add_test(tc, without_rates_packets_take_turns);
+	tcase_add_test(tc, shares_are_right_again_after_an_outage);
+	tcase_add_loop_test(tc, one_tcp_flow_fills_two_equal_lines, 0, 2);
+	suite_add_tcase(suite, tc);
+	tc = tcase_create("pacer");
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, a_saturated_line_keeps_to_its_rate, 0, 30);
+	tcase_add_test(tc, overhead_is_counted);
+	tcase_add_loop_test(tc, the_lesser_of_both_rates_counts, 0, 2);
+	suite_add_tcase(suite, tc);
+	return suite;
+}
