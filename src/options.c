@@ -13,12 +13,7 @@
 
 #define NAME_MAX_LEN 32 /* goes into the syslog ident */
 
-enum {
-	OPT_NATURAL_TITLE = 256,
-	OPT_RUN_AS_ROOT,
-	OPT_DEBUG,
-	OPT_GENCONF
-};
+enum { OPT_NATURAL_TITLE = 256, OPT_RUN_AS_ROOT, OPT_DEBUG, OPT_GENCONF };
 
 static const struct option long_options[] = {
 	{ "background", no_argument, NULL, 'b' },
@@ -41,23 +36,24 @@ static const struct option long_options[] = {
 void
 options_help(void)
 {
-	fputs("usage: mlvpn [options]\n"
-	      "  -b, --background       detach once started\n"
-	      "  -c, --config FILE      the configuration (" MLVPN_SYSCONFDIR
-	      "/mlvpn/mlvpn.conf)\n"
-	      "  -n, --name NAME        in the log and the process title\n"
-	      "  -p, --pidfile FILE     write the process number there\n"
-	      "  -u, --user USER        of the unprivileged process (" MLVPN_USER
-	      ")\n"
-	      "  -v, --verbose          log more\n"
-	      "  -q, --quiet            log warnings and errors only\n"
-	      "  -t, --test             check the configuration and exit\n"
-	      "      --genconf          print a configuration to begin with\n"
-	      "      --debug            log to the standard error output\n"
-	      "      --natural-title    leave the process title alone\n"
-	      "      --yes-run-as-root  both processes run as root\n"
-	      "  -V, --version          print the version and exit\n"
-	      "  -h, --help             print this and exit\n",
+	fputs(
+	    "usage: mlvpn [options]\n"
+	    "  -b, --background       detach once started\n"
+	    "  -c, --config FILE      the configuration (" MLVPN_SYSCONFDIR
+	    "/mlvpn/mlvpn.conf)\n"
+	    "  -n, --name NAME        in the log and the process title\n"
+	    "  -p, --pidfile FILE     write the process number there\n"
+	    "  -u, --user USER        of the unprivileged process (" MLVPN_USER
+	    ")\n"
+	    "  -v, --verbose          log more\n"
+	    "  -q, --quiet            log warnings and errors only\n"
+	    "  -t, --test             check the configuration and exit\n"
+	    "      --genconf          print a configuration to begin with\n"
+	    "      --debug            log to the standard error output\n"
+	    "      --natural-title    leave the process title alone\n"
+	    "      --yes-run-as-root  both processes run as root\n"
+	    "  -V, --version          print the version and exit\n"
+	    "  -h, --help             print this and exit\n",
 	    stdout);
 }
 
@@ -141,8 +137,8 @@ options_parse(struct options *o, int argc, char *argv[])
 	o->config = MLVPN_SYSCONFDIR "/mlvpn/mlvpn.conf";
 	o->loglevel = -1;
 	optind = 0; /* glibc: from the start, also when called again */
-	while ((c = getopt_long(argc, argv, "bc:hn:p:qtu:vV", long_options,
-		    NULL)) != -1) {
+	while ((c = getopt_long(
+		    argc, argv, "bc:hn:p:qtu:vV", long_options, NULL)) != -1) {
 		if (set_option(o, c))
 			continue;
 		action = action_of(c);
@@ -150,8 +146,8 @@ options_parse(struct options *o, int argc, char *argv[])
 			return action;
 	}
 	if (optind < argc) {
-		fprintf(stderr, "mlvpn: unexpected argument %s\n",
-		    argv[optind]);
+		fprintf(
+		    stderr, "mlvpn: unexpected argument %s\n", argv[optind]);
 		return ACTION_ERROR;
 	}
 	if (o->name != NULL && !valid_name(o->name)) {

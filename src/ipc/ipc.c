@@ -36,8 +36,8 @@ ipc_pair(int fds[2])
 		/* Root may exceed wmem_max; others get what they can. */
 		if (setsockopt(fds[i], SOL_SOCKET, SO_SNDBUFFORCE, &size,
 			sizeof(size)) == -1)
-			(void)setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &size,
-			    sizeof(size));
+			(void)setsockopt(
+			    fds[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	}
 	return 0;
 }
@@ -96,8 +96,8 @@ take_fds(struct msghdr *msg, int *count)
 			continue;
 		n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 		for (i = 0; i < n; i++) {
-			memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int),
-			    sizeof(fd));
+			memcpy(
+			    &fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(fd));
 			if ((*count)++ == 0)
 				first = fd;
 			else
@@ -108,8 +108,8 @@ take_fds(struct msghdr *msg, int *count)
 }
 
 int
-ipc_recv(int sock, uint32_t *type, void *payload, size_t size, size_t *len,
-    int *fd)
+ipc_recv(
+    int sock, uint32_t *type, void *payload, size_t size, size_t *len, int *fd)
 {
 	union control control;
 	struct iovec iov[2];

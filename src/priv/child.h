@@ -15,10 +15,10 @@
 #define CHILD_OUTPUT_MAX 1024 /* far below the buffer of a pipe */
 
 struct child {
-	pid_t pid; /* 0: none runs */
-	int out; /* read end of its pipe; -1: none */
+	pid_t pid;	/* 0: none runs */
+	int out;	/* read end of its pipe; -1: none */
 	mono_t kill_at; /* SIGKILL then */
-	bool group; /* leads a process group, which dies with it */
+	bool group;	/* leads a process group, which dies with it */
 	bool timed_out;
 };
 

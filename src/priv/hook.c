@@ -115,8 +115,9 @@ hook_configure(struct hook *h, const struct conf *conf, unsigned mtu)
 	free_env(h);
 	strlcpy(h->command, conf->statuscommand, sizeof(h->command));
 	strlcpy(h->device, conf->interface_name, sizeof(h->device));
-	add_env(h, &n, "PATH=/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:"
-		       "/usr/bin:/bin");
+	add_env(h, &n,
+	    "PATH=/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:"
+	    "/usr/bin:/bin");
 	add_env(h, &n, "MLVPN_INTERFACE=%s", conf->interface_name);
 	add_env(h, &n, "MLVPN_MODE=%s",
 	    conf->mode == MODE_SERVER ? "server" : "client");
@@ -306,8 +307,8 @@ hook_finish(struct hook *h, mono_t until)
 				break;
 		}
 		hook_post(h,
-		    h->up[i].name[0] != '\0' ? HOOK_LINK_DOWN :
-					       HOOK_TUNTAP_DOWN,
+		    h->up[i].name[0] != '\0' ? HOOK_LINK_DOWN
+					     : HOOK_TUNTAP_DOWN,
 		    h->up[i].name);
 	}
 	for (;;) {

@@ -93,7 +93,7 @@ hook_open_program(const char *path, char *why, size_t size)
 	if (full == NULL)
 		snprintf(why, size, "out of memory");
 	else if (check_directories(dir, why, size) == 0 &&
-	    check_directories(real, why, size) == 0)
+		 check_directories(real, why, size) == 0)
 		fd = open_checked(full, file + 1, why, size);
 	free(full);
 	free(real);

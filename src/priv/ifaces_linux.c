@@ -51,7 +51,8 @@ take_link(const struct nlmsghdr *nlh, void *ctx)
 	iface->index = (unsigned)ifi->ifi_index;
 	iface->up = (ifi->ifi_flags & IFF_UP) != 0;
 	iface->running = (ifi->ifi_flags & IFF_RUNNING) != 0;
-	mnl_attr_for_each(attr, nlh, sizeof(*ifi)) {
+	mnl_attr_for_each(attr, nlh, sizeof(*ifi))
+	{
 		if (mnl_attr_get_type(attr) == IFLA_MTU)
 			iface->mtu_bytes = mnl_attr_get_u32(attr);
 		else if (mnl_attr_get_type(attr) == IFLA_IFNAME)
@@ -73,7 +74,8 @@ take_addr(const struct nlmsghdr *nlh, void *ctx)
 
 	if (nlh->nlmsg_type != RTM_NEWADDR)
 		return MNL_CB_OK;
-	mnl_attr_for_each(attr, nlh, sizeof(*ifa)) {
+	mnl_attr_for_each(attr, nlh, sizeof(*ifa))
+	{
 		if (mnl_attr_get_type(attr) == IFA_LOCAL)
 			local = attr;
 		else if (mnl_attr_get_type(attr) == IFA_ADDRESS)

@@ -46,8 +46,8 @@ start(struct kdf *k, mono_t now)
 
 	/* A copy: the child wipes what it shares with us, k included. */
 	strlcpy(password, k->password, sizeof(password));
-	if (child_start(&k->child, k->user, derive, password,
-		now + TIME_LIMIT) == -1) {
+	if (child_start(
+		&k->child, k->user, derive, password, now + TIME_LIMIT) == -1) {
 		log_warn("password: can't start a process");
 		k->retry_at = now + RETRY;
 	}

@@ -1,6 +1,6 @@
 /*
- * The slow step from password to key, in a child: it takes 32 MiB and libcrypto,
- * neither of which the parent wants to keep.
+ * The slow step from password to key, in a child: it takes 32 MiB and
+ * libcrypto, neither of which the parent wants to keep.
  */
 #ifndef MLVPN_PRIV_KDF_H
 #define MLVPN_PRIV_KDF_H

@@ -141,8 +141,7 @@ links_resolved(
 }
 
 static void
-footing_changed(
-    void *ctx, unsigned slot, enum footing_change change, int error)
+footing_changed(void *ctx, unsigned slot, enum footing_change change, int error)
 {
 	struct parent *p = ctx;
 	const struct conf_link *link = &p->conf->links[slot];

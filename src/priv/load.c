@@ -14,8 +14,7 @@
 #include "base/log.h"
 
 static void
-say_errors(
-    const char *path, const struct conf_errors *errs, load_say_fn *say)
+say_errors(const char *path, const struct conf_errors *errs, load_say_fn *say)
 {
 	char text[LOG_LINE_MAX];
 	size_t i;
@@ -34,6 +33,18 @@ say_errors(
 		    errs->total - errs->count);
 		say(text);
 	}
+}
+
+/* Of what is wrong with a line, not with the file as a whole; 0: nothing. */
+static unsigned
+first_line(const struct conf_errors *errs)
+{
+	unsigned line = 0;
+	size_t i;
+
+	for (i = 0; i < errs->count && line == 0; i++)
+		line = errs->list[i].line;
+	return line;
 }
 
 enum ipc_reload_error
@@ -55,7 +66,7 @@ load_conf(struct loaded *l, const char *path, load_say_fn *say, unsigned *line)
 	l->conf = conf_parse(l->text, l->len, &errs);
 	if (l->conf == NULL) {
 		say_errors(path, &errs, say);
-		*line = errs.list[0].line;
+		*line = first_line(&errs);
 		load_free(l);
 		return RELOAD_INVALID;
 	}

@@ -22,14 +22,14 @@ struct footing {
 
 enum footing_change {
 	FOOTING_SAME,
-	FOOTING_LOST,	 /* now away */
-	FOOTING_BACK,	 /* there again, or another one of that name */
+	FOOTING_LOST,	    /* now away */
+	FOOTING_BACK,	    /* there again, or another one of that name */
 	FOOTING_READDRESSED /* other addresses on the same interface */
 };
 
 struct monitor_ops {
-	void (*changed)(void *ctx, unsigned slot, enum footing_change change,
-	    int error);
+	void (*changed)(
+	    void *ctx, unsigned slot, enum footing_change change, int error);
 	/* Something changed, perhaps the MTU of an interface. */
 	void (*looked)(void *ctx);
 };
@@ -44,19 +44,19 @@ struct monitor {
 	struct footing footing[LINKS_MAX];
 };
 
-int monitor_open(struct monitor *m, struct nl *nl,
-    const struct monitor_ops *ops, void *ctx);
+int monitor_open(
+    struct monitor *m, struct nl *nl, const struct monitor_ops *ops, void *ctx);
 void monitor_close(struct monitor *m);
 /* The links as they are now; those named in fresh are new or moved. */
-void monitor_start(struct monitor *m, const struct conf *conf,
-    const bool fresh[LINKS_MAX]);
+void monitor_start(
+    struct monitor *m, const struct conf *conf, const bool fresh[LINKS_MAX]);
 void monitor_read(struct monitor *m, mono_t now);
 /* Looks when it is time; returns the next deadline. */
 mono_t monitor_run(struct monitor *m, const struct conf *conf, mono_t now);
 
 /* Does the link depend on an interface that can be named? */
-bool footing_of(const struct ifaces *ifs, const struct conf_link *link,
-    struct footing *f);
+bool footing_of(
+    const struct ifaces *ifs, const struct conf_link *link, struct footing *f);
 enum footing_change footing_compare(
     const struct footing *old, const struct footing *now);
 

@@ -16,8 +16,8 @@
 #define GATHER (200 * NSEC_PER_MSEC)
 
 int
-monitor_open(struct monitor *m, struct nl *nl, const struct monitor_ops *ops,
-    void *ctx)
+monitor_open(
+    struct monitor *m, struct nl *nl, const struct monitor_ops *ops, void *ctx)
 {
 	memset(m, 0, sizeof(*m));
 	m->ops = ops;
@@ -75,8 +75,8 @@ sum_addrs(const struct ifaces *ifs, unsigned index)
 }
 
 bool
-footing_of(const struct ifaces *ifs, const struct conf_link *link,
-    struct footing *f)
+footing_of(
+    const struct ifaces *ifs, const struct conf_link *link, struct footing *f)
 {
 	const struct iface *iface;
 	union addr addr;
@@ -86,9 +86,9 @@ footing_of(const struct ifaces *ifs, const struct conf_link *link,
 		iface = ifaces_by_name(ifs, link->interface);
 		f->error = ENODEV;
 	} else if (link->bindhost[0] != '\0') {
-		iface = addr_from_text(&addr, link->bindhost, 0) == 0 ?
-		    ifaces_holder(ifs, &addr) :
-		    NULL;
+		iface = addr_from_text(&addr, link->bindhost, 0) == 0
+			    ? ifaces_holder(ifs, &addr)
+			    : NULL;
 		f->error = EADDRNOTAVAIL;
 	} else {
 		return false;
@@ -112,8 +112,8 @@ footing_compare(const struct footing *old, const struct footing *now)
 }
 
 void
-monitor_start(struct monitor *m, const struct conf *conf,
-    const bool fresh[LINKS_MAX])
+monitor_start(
+    struct monitor *m, const struct conf *conf, const bool fresh[LINKS_MAX])
 {
 	struct ifaces ifs;
 	unsigned i;
@@ -122,8 +122,7 @@ monitor_start(struct monitor *m, const struct conf *conf,
 		log_warn("monitor: can't list the interfaces");
 	for (i = 0; i < LINKS_MAX; i++) {
 		if (fresh[i])
-			(void)footing_of(
-			    &ifs, &conf->links[i], &m->footing[i]);
+			(void)footing_of(&ifs, &conf->links[i], &m->footing[i]);
 	}
 	ifaces_free(&ifs);
 }
@@ -135,7 +134,7 @@ monitor_read(struct monitor *m, mono_t now)
 
 	/* An overrun (ENOBUFS) means a change as well. */
 	while (recv(m->fd, buf, sizeof(buf), MSG_DONTWAIT) != -1 ||
-	    errno == ENOBUFS || errno == EINTR)
+	       errno == ENOBUFS || errno == EINTR)
 		continue;
 	if (m->look_at == MONO_NEVER)
 		m->look_at = now + GATHER;

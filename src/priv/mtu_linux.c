@@ -16,7 +16,7 @@
 #define ASSUMED 1500
 #define OVERHEAD_IP4 60 /* IP, UDP, header, tag; see the wire format */
 #define OVERHEAD_IP6 80
-#define OVERHEAD_TAP 18	  /* an Ethernet header with a VLAN tag */
+#define OVERHEAD_TAP 18	   /* an Ethernet header with a VLAN tag */
 #define CIPHER_NONE_LESS 8 /* a session number instead of a tag */
 #define MTU_MIN 576
 #define MTU_MAX 9000
@@ -32,12 +32,14 @@ take_route(const struct nlmsghdr *nlh, void *ctx)
 	struct nlattr *attr, *metric;
 	struct path *path = ctx;
 
-	mnl_attr_for_each(attr, nlh, sizeof(struct rtmsg)) {
+	mnl_attr_for_each(attr, nlh, sizeof(struct rtmsg))
+	{
 		if (mnl_attr_get_type(attr) == RTA_OIF)
 			path->oif = mnl_attr_get_u32(attr);
 		if (mnl_attr_get_type(attr) != RTA_METRICS)
 			continue;
-		mnl_attr_for_each_nested(metric, attr) {
+		mnl_attr_for_each_nested(metric, attr)
+		{
 			if (mnl_attr_get_type(metric) == RTAX_MTU)
 				path->mtu_bytes = mnl_attr_get_u32(metric);
 		}
@@ -90,8 +92,8 @@ link_mtu(struct nl *nl, const struct ifaces *ifs, const struct conf_link *link,
 		return ASSUMED;
 	iface = ifaces_by_index(ifs, path.oif);
 	mtu = iface_mtu(iface);
-	return path.mtu_bytes != 0 && path.mtu_bytes < mtu ? path.mtu_bytes :
-							     mtu;
+	return path.mtu_bytes != 0 && path.mtu_bytes < mtu ? path.mtu_bytes
+							   : mtu;
 }
 
 static bool
@@ -101,7 +103,7 @@ is_ip4(const struct conf_link *link)
 
 	return (addr_from_text(&addr, link->bindhost, 0) == 0 ||
 		   addr_from_text(&addr, link->remotehost, 0) == 0) &&
-	    addr.sa.sa_family == AF_INET;
+	       addr.sa.sa_family == AF_INET;
 }
 
 unsigned

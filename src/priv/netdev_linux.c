@@ -27,8 +27,8 @@ netdev_prefix_equal(const struct conf_prefix *a, const struct conf_prefix *b)
 	if (a->family != b->family)
 		return false;
 	return a->family == AF_UNSPEC ||
-	    (a->len == b->len &&
-		memcmp(a->addr, b->addr, netdev_addr_bytes(a->family)) == 0);
+	       (a->len == b->len &&
+		   memcmp(a->addr, b->addr, netdev_addr_bytes(a->family)) == 0);
 }
 
 size_t
@@ -83,8 +83,7 @@ forbid_link_local(struct netdev *nd)
 	nlh = begin_link(nd, buf, 0, 0);
 	spec = mnl_attr_nest_start(nlh, IFLA_AF_SPEC);
 	inet6 = mnl_attr_nest_start(nlh, AF_INET6);
-	mnl_attr_put_u8(
-	    nlh, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+	mnl_attr_put_u8(nlh, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
 	mnl_attr_nest_end(nlh, inet6);
 	mnl_attr_nest_end(nlh, spec);
 	/* Fails where there is no IPv6, which is just as well. */
@@ -132,8 +131,8 @@ drop_link_local(struct netdev *nd)
 		if (ifs.addrs[i].index != nd->index ||
 		    ifs.addrs[i].family != AF_INET6 || !ifs.addrs[i].link_local)
 			continue;
-		memcpy(addr.addr.addr, ifs.addrs[i].addr,
-		    sizeof(addr.addr.addr));
+		memcpy(
+		    addr.addr.addr, ifs.addrs[i].addr, sizeof(addr.addr.addr));
 		(void)change_addr(nd, &addr, RTM_DELADDR, 0);
 	}
 	ifaces_free(&ifs);

@@ -1,6 +1,7 @@
 /*
- * The plumbing of rtnetlink.  Strict checking makes the kernel filter its dumps,
- * else a router with a full table would be read whole for a handful of routes.
+ * The plumbing of rtnetlink.  Strict checking makes the kernel filter its
+ * dumps, else a router with a full table would be read whole for a handful of
+ * routes.
  */
 #include "config.h"
 
@@ -29,8 +30,7 @@ nl_open(struct nl *nl)
 	nl->port = mnl_socket_get_portid(nl->sock);
 	(void)mnl_socket_setsockopt(
 	    nl->sock, NETLINK_GET_STRICT_CHK, &on, sizeof(on));
-	(void)mnl_socket_setsockopt(
-	    nl->sock, NETLINK_CAP_ACK, &on, sizeof(on));
+	(void)mnl_socket_setsockopt(nl->sock, NETLINK_CAP_ACK, &on, sizeof(on));
 	return 0;
 }
 
@@ -73,8 +73,7 @@ nl_talk(struct nl *nl, struct nlmsghdr *nlh, mnl_cb_t cb, void *ctx)
 		}
 		if (n == -1)
 			return -1;
-		r = mnl_cb_run(
-		    &answer, (size_t)n, nl->seq, nl->port, cb, ctx);
+		r = mnl_cb_run(&answer, (size_t)n, nl->seq, nl->port, cb, ctx);
 		/* Of an earlier request that broke off: not ours. */
 		if (r == MNL_CB_ERROR && (errno == ESRCH || errno == EPROTO) &&
 		    answer.align.nlmsg_seq != nl->seq)

@@ -30,8 +30,8 @@ notify_init(struct notify *n)
 		memcpy(n->addr.sun_path, path, len);
 		if (path[0] == '@')
 			n->addr.sun_path[0] = '\0'; /* abstract */
-		n->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
-		    len);
+		n->len =
+		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
 	}
 	unsetenv("NOTIFY_SOCKET");
 }

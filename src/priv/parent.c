@@ -22,9 +22,9 @@
 
 #include "base/log.h"
 
-#define STOP_LIMIT (2 * NSEC_PER_SEC)	     /* for goodbyes to the peers */
-#define END_LIMIT (500 * NSEC_PER_MSEC)	     /* from end of file to exit */
-#define HOOKS_LIMIT (10 * NSEC_PER_SEC)	     /* for commands at exit */
+#define STOP_LIMIT (2 * NSEC_PER_SEC)	/* for goodbyes to the peers */
+#define END_LIMIT (500 * NSEC_PER_MSEC) /* from end of file to exit */
+#define HOOKS_LIMIT (10 * NSEC_PER_SEC) /* for commands at exit */
 #define MESSAGES_MAX 64 /* read in a row, before timers get their turn */
 
 int
@@ -86,10 +86,8 @@ parent_send_tun(struct parent *p, int fd)
 static void
 stop(struct parent *p, mono_t now)
 {
-	if (p->requests.state == REQUEST_STOPPING) {
-		p->kill_at = now; /* asked twice: at once */
-		return;
-	}
+	if (p->requests.state == REQUEST_STOPPING)
+		return; /* it can't take long */
 	notify_send(&p->notify, "STOPPING=1");
 	p->requests.state = REQUEST_STOPPING;
 	p->kill_at = now + STOP_LIMIT;
@@ -101,8 +99,7 @@ read_signals(struct parent *p, mono_t now)
 {
 	struct signalfd_siginfo info;
 
-	while (read(p->signals, &info, sizeof(info)) ==
-	    (ssize_t)sizeof(info)) {
+	while (read(p->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		switch (info.ssi_signo) {
 		case SIGTERM:
 		case SIGINT:

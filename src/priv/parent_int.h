@@ -49,10 +49,10 @@ struct parent {
 	struct reopening reopen[LINKS_MAX];
 
 	bool reload_wanted;
-	bool reload_asked; /* by the worker, who wants an answer */
+	bool reload_asked;     /* by the worker, who wants an answer */
 	bool reload_announced; /* the service manager waits for READY */
-	mono_t reload_at; /* no earlier */
-	mono_t kill_at;	  /* the worker has to be gone by then */
+	mono_t reload_at;      /* no earlier */
+	mono_t kill_at;	       /* the worker has to be gone by then */
 	bool done;
 	int status; /* exit status */
 };

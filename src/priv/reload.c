@@ -124,8 +124,8 @@ apply(struct parent *p, struct loaded *l, const struct conf_diff *diff)
 	for (slot = 0; slot < LINKS_MAX; slot++) {
 		apply_link(p, slot, diff->links[slot], &t);
 		fresh[slot] = diff->links[slot] == LINK_ADDED ||
-		    diff->links[slot] == LINK_REPLACED ||
-		    diff->links[slot] == LINK_MOVED;
+			      diff->links[slot] == LINK_REPLACED ||
+			      diff->links[slot] == LINK_MOVED;
 	}
 	parent_send_conf(p, l->text, l->len);
 	conf_free(p->conf);

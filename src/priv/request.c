@@ -21,7 +21,7 @@
 
 struct row {
 	uint32_t type;
-	size_t len; /* exact, or of the fixed part */
+	size_t len;	 /* exact, or of the fixed part */
 	size_t text_max; /* bytes that may follow it; 0: none */
 	unsigned states; /* permitted in */
 	bool once;
@@ -48,8 +48,8 @@ requests_init(struct requests *r, const struct request_ops *ops, void *ctx)
  * that the sender meant: a reload may have passed it on the way.
  */
 static const char *
-check_slot(const struct requests *r, uint32_t generation, uint32_t slot,
-    bool *current)
+check_slot(
+    const struct requests *r, uint32_t generation, uint32_t slot, bool *current)
 {
 	*current = false;
 	if (slot >= LINKS_MAX)
@@ -58,8 +58,8 @@ check_slot(const struct requests *r, uint32_t generation, uint32_t slot,
 		return "generation that is not there yet";
 	/* Its end is reported under the generation that brought it. */
 	if (r->since[slot] == 0)
-		return generation > r->gone[slot] ? "slot without a link" :
-						    NULL;
+		return generation > r->gone[slot] ? "slot without a link"
+						  : NULL;
 	*current = generation >= r->since[slot];
 	return NULL;
 }

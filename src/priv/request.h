@@ -39,7 +39,7 @@ struct requests {
 	/* the generation that gave the slot to its link; 0: unused */
 	uint32_t since[LINKS_MAX];
 	uint32_t gone[LINKS_MAX]; /* the generation that took it away */
-	uint32_t seen; /* bit mask of types that may come once */
+	uint32_t seen;		  /* bit mask of types that may come once */
 	struct bucket open[LINKS_MAX];
 	bool open_later[LINKS_MAX]; /* asked for too often, answered later */
 	struct bucket log;

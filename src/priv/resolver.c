@@ -72,7 +72,7 @@ plausible4(const struct sockaddr_in *in4)
 	uint32_t host = ntohl(in4->sin_addr.s_addr);
 
 	return (host >> 24) != 0 && (host >> 28) != 0xe &&
-	    host != INADDR_BROADCAST;
+	       host != INADDR_BROADCAST;
 }
 
 static bool
@@ -83,7 +83,7 @@ plausible(const union addr *a)
 	if (a->sa.sa_family != AF_INET6)
 		return false;
 	return !IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr) &&
-	    !IN6_IS_ADDR_MULTICAST(&a->in6.sin6_addr);
+	       !IN6_IS_ADDR_MULTICAST(&a->in6.sin6_addr);
 }
 
 /* Copies only the fields that mean something to us. */
@@ -224,7 +224,7 @@ resolver_run(struct resolver *r, mono_t now)
 		if (job->child.pid != 0 && job->child.kill_at < next_at)
 			next_at = job->child.kill_at;
 		else if (job->child.pid == 0 && job->wanted &&
-		    job->next_at < next_at)
+			 job->next_at < next_at)
 			next_at = job->next_at;
 	}
 	return next_at;

@@ -24,7 +24,7 @@ struct resolver_job {
 	int family; /* AF_UNSPEC: both */
 	struct child child;
 	mono_t next_at; /* earliest start of the next one */
-	bool wanted; /* asked for and not yet answered */
+	bool wanted;	/* asked for and not yet answered */
 	char next_host[CONF_HOST_MAX];
 	uint16_t next_port;
 	int next_family;

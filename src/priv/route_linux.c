@@ -19,7 +19,7 @@ static bool
 route_equal(const struct netdev_route *a, const struct netdev_route *b)
 {
 	return netdev_prefix_equal(&a->dst, &b->dst) &&
-	    netdev_prefix_equal(&a->via, &b->via);
+	       netdev_prefix_equal(&a->via, &b->via);
 }
 
 static int
@@ -39,9 +39,9 @@ change_route(struct netdev *nd, const struct netdev_route *route, uint16_t type,
 	rtm->rtm_table = RT_TABLE_UNSPEC;
 	rtm->rtm_protocol = NL_PROTOCOL;
 	rtm->rtm_type = RTN_UNICAST;
-	rtm->rtm_scope = direct && route->dst.family == AF_INET ?
-	    RT_SCOPE_LINK :
-	    RT_SCOPE_UNIVERSE;
+	rtm->rtm_scope = direct && route->dst.family == AF_INET
+			     ? RT_SCOPE_LINK
+			     : RT_SCOPE_UNIVERSE;
 	mnl_attr_put_u32(nlh, RTA_TABLE, nd->table);
 	mnl_attr_put(nlh, RTA_DST, bytes, route->dst.addr);
 	mnl_attr_put_u32(nlh, RTA_OIF, nd->index);
@@ -67,19 +67,18 @@ add_route(struct netdev *nd, const struct netdev_route *route)
 {
 	char text[CONF_PREFIXTEXT_MAX];
 
-	if (change_route(nd, route, RTM_NEWROUTE,
-		NLM_F_CREATE | NLM_F_EXCL) == -1) {
+	if (change_route(nd, route, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL) ==
+	    -1) {
 		log_warn("%s: can't set route %s in table %u", nd->name,
-		    conf_prefix_text(&route->dst, text),
-		    nd->table);
+		    conf_prefix_text(&route->dst, text), nd->table);
 		return;
 	}
 	nd->routes[nd->nroutes++] = *route;
 }
 
 static size_t
-find_route(const struct netdev_route *list, size_t n,
-    const struct netdev_route *route)
+find_route(
+    const struct netdev_route *list, size_t n, const struct netdev_route *route)
 {
 	size_t i;
 
@@ -101,9 +100,9 @@ wanted_routes(const struct conf *conf, bool ip6_possible,
 			continue;
 		memset(&want[n], 0, sizeof(want[n]));
 		want[n].dst = conf->routes[i];
-		want[n].via = conf->routes[i].family == AF_INET ?
-		    conf->ip4_gateway :
-		    conf->ip6_gateway;
+		want[n].via = conf->routes[i].family == AF_INET
+				  ? conf->ip4_gateway
+				  : conf->ip6_gateway;
 		if (find_route(want, n, &want[n]) == n)
 			n++;
 	}
@@ -149,7 +148,8 @@ take_length(const struct nlmsghdr *nlh, void *ctx)
 	struct lengths *l = ctx;
 	struct nlattr *attr;
 
-	mnl_attr_for_each(attr, nlh, sizeof(*rtm)) {
+	mnl_attr_for_each(attr, nlh, sizeof(*rtm))
+	{
 		if (mnl_attr_get_type(attr) == RTA_TABLE)
 			table = mnl_attr_get_u32(attr);
 	}

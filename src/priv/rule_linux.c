@@ -55,8 +55,8 @@ priority_of(unsigned len)
 }
 
 static int
-change_rule(struct netdev *nd, const struct rule *rule, uint16_t type,
-    uint16_t flags)
+change_rule(
+    struct netdev *nd, const struct rule *rule, uint16_t type, uint16_t flags)
 {
 	struct fib_rule_uid_range range = { nd->uid, nd->uid };
 	uint8_t buf[NL_REQUEST_MAX];
@@ -114,7 +114,8 @@ static void
 add_rule(struct netdev *nd, struct rule rule)
 {
 	if (change_rule(nd, &rule, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL) ==
-		-1 && errno != EEXIST)
+		-1 &&
+	    errno != EEXIST)
 		log_warn("%s: can't set the routing rule of priority %u",
 		    nd->name, rule.priority);
 }
@@ -154,7 +155,8 @@ take_rule(const struct nlmsghdr *nlh, void *ctx)
 	struct nlattr *attr;
 	bool own = false;
 
-	mnl_attr_for_each(attr, nlh, sizeof(*hdr)) {
+	mnl_attr_for_each(attr, nlh, sizeof(*hdr))
+	{
 		switch (mnl_attr_get_type(attr)) {
 		case FRA_PRIORITY:
 			priority = mnl_attr_get_u32(attr);

@@ -53,8 +53,8 @@ runfile_pid_open(struct runfile *f, const char *path)
 	}
 	if (flock(fd, LOCK_EX | LOCK_NB) == -1) {
 		log_errx("pidfile %s: %s", path,
-		    errno == EWOULDBLOCK ? "another mlvpn holds it" :
-					   strerror(errno));
+		    errno == EWOULDBLOCK ? "another mlvpn holds it"
+					 : strerror(errno));
 		close(fd);
 		return -1;
 	}
@@ -85,7 +85,8 @@ remove_stale(const struct sockaddr_un *addr)
 	if (fd == -1)
 		return;
 	if (connect(fd, (const struct sockaddr *)(const void *)addr,
-		sizeof(*addr)) == -1 && errno == ECONNREFUSED)
+		sizeof(*addr)) == -1 &&
+	    errno == ECONNREFUSED)
 		unlink(addr->sun_path);
 	close(fd);
 }

@@ -11,8 +11,8 @@
 
 struct runfile {
 	char path[CONF_PATH_MAX]; /* empty: there is none */
-	int fd; /* pidfile: open and locked; -1 otherwise */
-	dev_t dev; /* so that only our own one is removed */
+	int fd;			  /* pidfile: open and locked; -1 otherwise */
+	dev_t dev;		  /* so that only our own one is removed */
 	ino_t ino;
 };
 

@@ -29,7 +29,8 @@ struct option {
 static const struct option options_any[] = {
 	{ SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES, false, NULL },
 	{ SOL_SOCKET, SO_SNDBUFFORCE, BUFFER_BYTES, false, NULL },
-	{ SOL_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE, true, "forbid fragments" },
+	{ SOL_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE, true,
+	    "forbid fragments" },
 	{ SOL_IP, IP_RECVERR, 0, false, NULL },
 	{ SOL_IP, IP_FREEBIND, 1, false, NULL },
 };
@@ -55,7 +56,8 @@ set_options(int fd, const struct option *o, size_t n, const char **step)
 {
 	for (; n > 0; n--, o++) {
 		if (setsockopt(fd, o->level, o->name, &o->value,
-			sizeof(o->value)) == 0 || !o->needed)
+			sizeof(o->value)) == 0 ||
+		    !o->needed)
 			continue;
 		*step = o->step;
 		return -1;
@@ -107,7 +109,7 @@ configure(int fd, const struct conf_link *link, uint32_t mark, int family,
 		    -1)
 			return -1;
 	} else if (set_options(fd, options_v4, nitems_of(options_v4), step) ==
-	    -1) {
+		   -1) {
 		return -1;
 	}
 	if (set_options(fd, options_any, nitems_of(options_any), step) == -1)
@@ -125,8 +127,8 @@ configure(int fd, const struct conf_link *link, uint32_t mark, int family,
 }
 
 int
-sock_open(const struct conf_link *link, uint32_t mark, int *family,
-    const char **step)
+sock_open(
+    const struct conf_link *link, uint32_t mark, int *family, const char **step)
 {
 	union addr addr;
 	int fd, saved;

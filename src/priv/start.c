@@ -113,8 +113,8 @@ init(struct parent *p)
 {
 	unsigned slot;
 
-	p->name = p->args->name != NULL ? p->args->name :
-					  p->conf->interface_name;
+	p->name =
+	    p->args->name != NULL ? p->args->name : p->conf->interface_name;
 	p->ipc = -1;
 	p->signals = -1;
 	p->monitor.fd = -1;
@@ -203,8 +203,7 @@ start_monitor(struct parent *p)
 }
 
 /* In the child, which keeps one descriptor beside the standard ones. */
-static void __attribute__((noreturn))
-become_worker(struct parent *p, int ipc)
+static void __attribute__((noreturn)) become_worker(struct parent *p, int ipc)
 {
 	static const int ours[] = { SIGTERM, SIGINT, SIGHUP };
 	sigset_t none;
@@ -283,8 +282,7 @@ start_all(struct parent *p, struct loaded *loaded)
 		goto out;
 	start_monitor(p);
 	if (p->conf->control_socket[0] != '\0')
-		control =
-		    runfile_listen(&p->control, p->conf->control_socket);
+		control = runfile_listen(&p->control, p->conf->control_socket);
 	if (runfile_make_root(p->root_dir) == -1) {
 		log_errx("can't make a directory in /run: %s", strerror(errno));
 		goto out;

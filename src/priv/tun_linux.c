@@ -53,7 +53,7 @@ tun_open(const char *name, enum conf_tuntap type)
 	}
 	memset(&ifr, 0, sizeof(ifr));
 	ifr.ifr_flags = (short)(IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL |
-	    (type == TUNTAP_TAP ? IFF_TAP : IFF_TUN));
+				(type == TUNTAP_TAP ? IFF_TAP : IFF_TUN));
 	strlcpy(ifr.ifr_name, name, sizeof(ifr.ifr_name));
 	if (ioctl(fd, TUNSETIFF, &ifr) == -1) {
 		explain(name);

@@ -36,7 +36,12 @@
 	suite(replay) \
 	suite(session) \
 	suite(handshake) \
-	suite(handshake_bad)
+	suite(handshake_bad) \
+	suite(ipc) \
+	suite(request) \
+	suite(hook) \
+	suite(priv) \
+	suite(options)
 #endif
 
 #define DECLARE(name) Suite *name##_suite(void);
