@@ -24,6 +24,8 @@
 #define PENDING_MAX (10 * NSEC_PER_SEC)
 #define ANSWER_GAP (1 * NSEC_PER_SEC) /* between answers to one HELLO */
 #define PREV_KEYS (10 * NSEC_PER_SEC) /* for packets on their way */
+/* Between two changes of keys, for what is still on its way under the first. */
+#define RENEW_GAP (1 * NSEC_PER_SEC)
 #define RENEW_AGE (3600 * NSEC_PER_SEC)
 #define RENEW_PACKETS (UINT64_C(1) << 28)
 #define TELL_TRIES 5 /* unanswered HELLOs before the log says so */
@@ -126,7 +128,7 @@ link_hs_confirmed(struct tunnel *t, struct link *l, struct session *s,
 		    link_addr_text(&path->peer, new));
 	l->path = *path;
 	l->probe = 0;
-	l->hello_at = l->renew ? now : MONO_NEVER;
+	l->hello_at = l->renew ? now + RENEW_GAP : MONO_NEVER;
 	l->renew = false;
 	l->hello_tries = 0;
 	l->stats.handshakes++;
@@ -152,6 +154,8 @@ link_hs_renew(struct tunnel *t, struct link *l, mono_t now)
 	}
 	hs_client_clear(&l->attempt);
 	l->hello_at = now;
+	if (l->up && now - l->cur.created_at < RENEW_GAP)
+		l->hello_at = l->cur.created_at + RENEW_GAP;
 	l->hello_tries = 0;
 }
 
