@@ -16,7 +16,9 @@
 	suite(up) \
 	suite(fail) \
 	suite(share) \
-	suite(delay)
+	suite(delay) \
+	suite(rekey) \
+	suite(attack)
 
 #define DECLARE(name) Suite *sim_##name##_suite(void);
 #define POINTER(name) sim_##name##_suite,
