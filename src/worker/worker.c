@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/timerfd.h>
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -554,6 +555,8 @@ worker_main(const struct worker_args *args)
 
 	w.args = args;
 	w.tun.fd = -1;
+	/* Slabs of the packet pool go back to the kernel after a burst. */
+	mallopt(M_MMAP_THRESHOLD, 64 * 1024);
 	ignore_signals();
 	log_set_level(args->loglevel);
 	log_set_sink(log_to_parent, &w);
