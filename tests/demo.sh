@@ -11,9 +11,11 @@ set -u
 
 source=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 work=
+lab=
 
 cleanup()
 {
+	[ -z "$lab" ] || kill -- "-$lab" 2>/dev/null
 	[ -z "$work" ] || rm -rf "$work"
 }
 
@@ -55,4 +57,8 @@ else
 	step "packages" "$source/tests/deps.sh" lab
 fi
 export MLVPN_BUILD
-"$source/tests/net/lab" /usr/bin/python3 "$source/tests/demo.py"
+# In a process group of its own, which an interrupt ends as a whole at once.
+set -m
+"$source/tests/net/lab" /usr/bin/python3 "$source/tests/demo.py" &
+lab=$!
+wait "$lab"
