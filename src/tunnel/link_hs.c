@@ -214,7 +214,8 @@ hello_gap(struct tunnel *t, const struct link *l)
 	if (l->up && l->hello_tries > TELL_TRIES)
 		gap = 10 * NSEC_PER_SEC;
 	t->ops.random(t->ops.ctx, &r, sizeof(r));
-	return gap - (mono_t)(r % 64) * (gap / 512);
+	/* Never less: the server answers one HELLO once a second at most. */
+	return gap + (mono_t)(r % 64) * (gap / 512);
 }
 
 static void
