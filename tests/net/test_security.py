@@ -94,7 +94,7 @@ def test_replayed_flipped_and_reflected_packets(make_lab):
 
             before = drops(victim)
             for bit in range(8, len(data[0].payload) * 8):
-                tap.inject(data[bit % len(data)].flipped(bit))
+                tap.inject(data[0].flipped(bit))
             flips = len(data[0].payload) * 8 - 8
             wait_for(lambda: sum(drops(victim).values()) >=
                      sum(before.values()) + flips, 5, "all flips dropped")

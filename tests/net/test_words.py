@@ -99,7 +99,7 @@ remoteport = 5080
 
 def test_a_file_is_tested(tmp_path):
     assert run("-t", "-c", conf_file(tmp_path, GOOD)).returncode == 0
-    bad = GOOD.replace("5080", "50800").replace("client", "clint") + "x = 1\n"
+    bad = GOOD.replace("5080", "508000").replace("client", "clint") + "x = 1\n"
     done = run("-t", "-c", conf_file(tmp_path, bad))
     assert done.returncode == 1
     found = set(re.findall(r"mlvpn\.conf:(\d+)", done.stdout))
