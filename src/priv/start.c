@@ -19,8 +19,6 @@
 #include "base/log.h"
 #include "priv/tun.h"
 
-#define PASSWORD_GOOD 16 /* characters */
-
 static void
 forget_secrets(void *ctx)
 {
@@ -158,10 +156,10 @@ start_signals(struct parent *p)
 void
 start_warn(const struct conf *conf)
 {
-	if (strlen(conf->password) < PASSWORD_GOOD)
+	if (conf_password_weak(conf))
 		log_warnx("the password is shorter than %d characters; mlvpn"
 			  " --genconf makes a good one",
-		    PASSWORD_GOOD);
+		    CONF_PASSWORD_STRONG);
 	if (conf->cipher == CIPHER_NONE)
 		log_warnx("cipher none: everybody on the way can read all"
 			  " packets");
