@@ -18,7 +18,9 @@
 	suite(share) \
 	suite(delay) \
 	suite(rekey) \
-	suite(attack)
+	suite(attack) \
+	suite(memory) \
+	suite(random)
 
 #define DECLARE(name) Suite *sim_##name##_suite(void);
 #define POINTER(name) sim_##name##_suite,
