@@ -14,6 +14,7 @@
 #include <grp.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -218,7 +219,8 @@ const char *
 child_status_text(int status, char *buf, size_t size)
 {
 	if (WIFSIGNALED(status))
-		snprintf(buf, size, "signal %d", WTERMSIG(status));
+		snprintf(buf, size, "signal %d (%s)", WTERMSIG(status),
+		    strsignal(WTERMSIG(status)));
 	else
 		snprintf(buf, size, "exit status %d", WEXITSTATUS(status));
 	return buf;

@@ -12,6 +12,7 @@
 
 #include "base/util.h"
 
+#define CHILD_STATUS_MAX 64   /* bytes of child_status_text */
 #define CHILD_OUTPUT_MAX 1024 /* far below the buffer of a pipe */
 
 struct child {
@@ -52,7 +53,7 @@ bool child_ended(
     struct child *c, int *status, void *buf, size_t size, size_t *len);
 /* Ends and reaps it at once; nothing happens when none runs. */
 void child_kill(struct child *c);
-/* "exit status 3", "signal 9", for the log. */
+/* "exit status 3", "signal 9 (Killed)", for the log. */
 const char *child_status_text(int status, char *buf, size_t size);
 
 #endif

@@ -247,7 +247,7 @@ start(struct hook *h, mono_t now)
 static void
 reap(struct hook *h, mono_t now)
 {
-	char text[32];
+	char text[CHILD_STATUS_MAX];
 	size_t len;
 	int status;
 

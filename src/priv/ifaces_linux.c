@@ -14,6 +14,8 @@
 
 #include "priv/ifaces.h"
 
+#define TRIES 5
+
 /* A zeroed element at the end of a growing array; NULL: no memory. */
 static void *
 append(void **list, size_t *count, size_t *room, size_t size)
@@ -100,8 +102,8 @@ take_addr(const struct nlmsghdr *nlh, void *ctx)
 	return MNL_CB_OK;
 }
 
-int
-ifaces_load(struct ifaces *ifs, struct nl *nl)
+static int
+load(struct ifaces *ifs, struct nl *nl)
 {
 	uint8_t buf[NL_REQUEST_MAX];
 	struct nlmsghdr *nlh;
@@ -115,6 +117,17 @@ ifaces_load(struct ifaces *ifs, struct nl *nl)
 	nlh = nl_begin(nl, buf, RTM_GETADDR, NLM_F_DUMP);
 	mnl_nlmsg_put_extra_header(nlh, sizeof(struct ifaddrmsg));
 	return nl_talk(nl, nlh, take_addr, ifs);
+}
+
+int
+ifaces_load(struct ifaces *ifs, struct nl *nl)
+{
+	int tries = TRIES, r;
+
+	/* EINTR: something changed while the kernel told us. */
+	while ((r = load(ifs, nl)) == -1 && errno == EINTR && --tries > 0)
+		ifaces_free(ifs);
+	return r;
 }
 
 void

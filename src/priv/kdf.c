@@ -73,7 +73,7 @@ mono_t
 kdf_run(struct kdf *k, mono_t now)
 {
 	uint8_t key[HS_PSK_LEN];
-	char text[32];
+	char text[CHILD_STATUS_MAX];
 	int status = 0;
 	size_t len;
 

@@ -14,6 +14,7 @@
 #include "base/log.h"
 
 #define GATHER (200 * NSEC_PER_MSEC)
+#define RETRY (5 * NSEC_PER_SEC)
 
 int
 monitor_open(
@@ -141,7 +142,7 @@ monitor_read(struct monitor *m, mono_t now)
 }
 
 static void
-look(struct monitor *m, const struct conf *conf)
+look(struct monitor *m, const struct conf *conf, mono_t at)
 {
 	enum footing_change change[LINKS_MAX];
 	struct footing now;
@@ -152,6 +153,7 @@ look(struct monitor *m, const struct conf *conf)
 	if (ifaces_load(&ifs, m->nl) == -1) {
 		log_warn("monitor: can't list the interfaces");
 		ifaces_free(&ifs);
+		m->look_at = at + RETRY;
 		return;
 	}
 	for (i = 0; i < LINKS_MAX; i++) {
@@ -175,7 +177,7 @@ monitor_run(struct monitor *m, const struct conf *conf, mono_t now)
 {
 	if (now >= m->look_at) {
 		m->look_at = MONO_NEVER;
-		look(m, conf);
+		look(m, conf, now);
 	}
 	return m->look_at;
 }

@@ -49,6 +49,8 @@ int netdev_apply(struct netdev *nd, const struct conf *conf, unsigned mtu);
 /* Removes routes and rules; the device may be gone already. */
 void netdev_close(struct netdev *nd);
 
+/* Warns of settings of the host that would break the tunnel. */
+void netdev_warn(const struct conf *conf);
 /* For `mtu = auto`: what all links carry, less our overhead. */
 unsigned netdev_mtu_auto(struct nl *nl, const struct conf *conf);
 

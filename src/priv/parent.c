@@ -153,7 +153,7 @@ read_worker(struct parent *p, unsigned max, mono_t now)
 static void
 reap_worker(struct parent *p, mono_t now)
 {
-	char text[32];
+	char text[CHILD_STATUS_MAX];
 	int status;
 
 	if (p->worker == 0 || waitpid(p->worker, &status, WNOHANG) <= 0)

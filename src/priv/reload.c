@@ -136,6 +136,8 @@ apply(struct parent *p, struct loaded *l, const struct conf_diff *diff)
 	apply_device(p);
 	if (diff->password || diff->cipher)
 		start_warn(p->conf);
+	if (diff->addresses)
+		netdev_warn(p->conf);
 	if (diff->password)
 		kdf_start(&p->kdf, p->conf->password, mono_now());
 	log_tally(&t);

@@ -179,6 +179,7 @@ start_device(struct parent *p, int *tun)
 		mtu = netdev_mtu_auto(&p->netdev.nl, p->conf);
 	if (netdev_apply(&p->netdev, p->conf, mtu) == -1)
 		return -1;
+	netdev_warn(p->conf);
 	hook_configure(&p->hook, p->conf, p->netdev.mtu_bytes);
 	return 0;
 }

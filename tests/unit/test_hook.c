@@ -201,7 +201,7 @@ START_TEST(kills_what_takes_longer_than_30_s)
 	hook.nup = 0;
 	run_all();
 	ck_assert_str_eq(last_line,
-	    "statuscommand /usr/bin/yes rtun_up adsl1: signal 9,"
+	    "statuscommand /usr/bin/yes rtun_up adsl1: signal 9 (Killed),"
 	    " it took too long");
 }
 END_TEST
