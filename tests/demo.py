@@ -11,7 +11,8 @@ sys.path.insert(0, f"{os.path.dirname(os.path.abspath(__file__))}/net")
 import measure  # noqa: E402
 from lab import Lab, Line  # noqa: E402
 
-LINES = (("20mbit", 10), ("10mbit", 10))  # rate, delay one way in ms
+# rate, delay one way in ms
+LINES = (("20mbit", 10), ("10mbit", 12), ("5mbit", 15))
 TIMEOUT = 2  # s, of the links
 CUT_AT, HEAL_AT, END_AT = 9, 16, 25  # s of the transfer
 BAR = 30  # characters
@@ -126,7 +127,7 @@ class Picture:
 
 
 def alone(lab):
-    """Each line without mlvpn: a transfer, and a small flow beside it. Both
+    """Each line without mlvpn: a transfer, and a small flow beside it. All
     lines at once, as they do not meet."""
     flows = []
     for line in lab.lines:
@@ -147,7 +148,7 @@ def transfer(lab, client):
     line = lab.lines[1]
     picture = Picture(client)
     stream = measure.Stream(lab.a, lab.b, seconds=END_AT)
-    picture.event("the transfer begins, one connection, both lines")
+    picture.event("the transfer begins, one connection, all lines")
     udp = measure.Udp(lab.a, lab.b, seconds=CUT_AT - 2)
     picture.until(CUT_AT)
     mark = client.mark()
@@ -178,13 +179,13 @@ def figures(what, rate, delay=""):
 
 
 def summary(lab, singles, idle, bond):
-    both, without, again = bond["rates"]
+    whole, without, again = bond["rates"]
     print("\n  Throughput of one TCP connection (cubic), and the one-way delay "
           "of a small\n  unmarked flow beside it:\n")
     for line, (rate, delay) in zip(lab.lines, singles):
         figures(f"line {line.name} alone, without mlvpn", rate,
                 f"{delay:6.1f} ms")
-    figures("the bond of both", both,
+    figures("the bond of all three", whole,
             f"{bond['delay']:6.1f} ms   (idle {idle:.1f} ms)")
     figures(f"while {lab.lines[1].name} is cut", without)
     figures(f"after {lab.lines[1].name} came back", again)
@@ -192,12 +193,13 @@ def summary(lab, singles, idle, bond):
           f"{TIMEOUT}), the line used again after {bond['back']:.1f} s.\n"
           f"  The connection {'survived' if bond['whole'] else 'BROKE'}; its "
           f"longest pause was {bond['gap']:.1f} s.\n"
-          f"  Lines of {LINES[0][0]} and {LINES[1][0]}, {LINES[0][1]} ms one "
-          f"way, configured at 0.97 of that.\n")
+          "  Lines: " + ", ".join(f"{rate} {delay} ms one way"
+                                  for rate, delay in LINES) +
+          ";\n  configured at 0.97 of their rate.\n")
 
 
 def main():
-    print("two routers, two lines, in network namespaces", flush=True)
+    print("two routers, three lines, in network namespaces", flush=True)
     with Lab([Line(rate, delay=delay) for rate, delay in LINES]) as lab:
         print("each line alone, without mlvpn ... ", end="", flush=True)
         singles = alone(lab)
