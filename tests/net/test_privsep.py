@@ -1,13 +1,18 @@
 """Two processes, seen from outside."""
+import errno
 import os
 import pwd
 import signal
+import socket
 import time
 
 import pytest
 
 import measure
+from foreign import system_call
 from lab import Line, wait_for
+
+AT_FDCWD = (1 << 64) - 100
 
 
 @pytest.fixture
@@ -141,7 +146,6 @@ def test_a_status_command_that_hangs_is_ended(make_lab):
 
 def test_it_tells_a_service_manager(make_lab):
     """READY=1 once it runs, STOPPING=1 at the end, RELOADING=1 between."""
-    import socket
     lab = make_lab([Line(delay=2)])
     path = f"{lab.a.dir}/notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
@@ -158,3 +162,24 @@ def test_it_tells_a_service_manager(make_lab):
             heard = b""
             act()
         assert client.process.wait(5) == 0
+
+
+@pytest.mark.parametrize("name, text, args", [
+    ("openat", b"/etc/passwd", (AT_FDCWD, "text", os.O_RDONLY)),
+    ("openat", b"file", (AT_FDCWD, "text", os.O_RDWR | os.O_CREAT, 0o600)),
+    ("open", b"/proc/self/status", ("text", os.O_RDONLY)),
+    ("execve", b"/bin/sh", ("text", 0, 0)),
+    ("socket", b"", (socket.AF_INET, socket.SOCK_RAW, 1)),
+    ("setuid", b"", (0,)),
+    ("fork", b"", ()),
+    ("kill", b"", ((1 << 64) - 1, 0)),
+    ("ptrace", b"", (0, 0, 0, 0)),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_a_worker_that_was_taken_over_can_do_nothing(pair, name, text, args):
+    """Whoever runs his own code in the worker opens no file, starts no
+    program and gets no other socket."""
+    _, client, _ = pair
+    worker = client.worker()
+    result = system_call(worker.pid, name, text, *args)
+    assert result is None or result in (-errno.EPERM, -errno.EACCES,
+                                        -errno.ENOENT, -errno.ENOSYS)
