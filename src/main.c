@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -178,17 +179,19 @@ run_worker(int ipc_fd, const struct parent_args *args, const char *name,
 
 /* The daemon may change its directory, and reads the file again later. */
 static const char *
-absolute(const char *path)
+absolute(const char *path, char buf[PATH_MAX])
 {
-	char *dir, *full;
+	size_t len;
 
 	if (path == NULL || path[0] == '/')
 		return path;
-	dir = getcwd(NULL, 0);
-	if (dir == NULL || asprintf(&full, "%s/%s", dir, path) == -1)
+	if (getcwd(buf, PATH_MAX) == NULL)
 		fatal("%s", path);
-	free(dir);
-	return full;
+	len = strlen(buf);
+	if (snprintf(buf + len, PATH_MAX - len, "/%s", path) >=
+	    (int)(PATH_MAX - len))
+		fatalx("%s: the path is too long", path);
+	return buf;
 }
 
 /* What we open must never become one of the standard streams, and what
@@ -210,10 +213,11 @@ tidy_descriptors(void)
 static int
 run(const struct options *o)
 {
+	static char config[PATH_MAX], pidfile[PATH_MAX];
 	struct parent_args args = {
-		.conf_path = absolute(o->config),
+		.conf_path = absolute(o->config, config),
 		.name = o->name,
-		.pidfile = absolute(o->pidfile),
+		.pidfile = absolute(o->pidfile, pidfile),
 		.natural_title = o->natural_title,
 		.background = o->background,
 		.loglevel = o->loglevel,
