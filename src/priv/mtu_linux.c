@@ -56,7 +56,7 @@ find_path(struct nl *nl, const union addr *to, uint32_t mark, struct path *path)
 	struct rtmsg *rtm;
 
 	memset(path, 0, sizeof(*path));
-	nlh = nl_begin(nl, buf, RTM_GETROUTE, 0);
+	nlh = nl_begin(nl, buf, RTM_GETROUTE, NLM_F_ACK);
 	rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
 	rtm->rtm_family = (uint8_t)to->sa.sa_family;
 	rtm->rtm_dst_len = ip6 ? 128 : 32;

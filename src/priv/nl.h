@@ -22,7 +22,8 @@ struct nl {
 
 int nl_open(struct nl *nl);
 void nl_close(struct nl *nl);
-/* Starts a request in buf of NL_REQUEST_MAX bytes; flags beside REQUEST. */
+/* Starts a request in buf of NL_REQUEST_MAX bytes; flags beside REQUEST: a
+ * dump, or one with NLM_F_ACK, or nl_talk waits for an end that never comes. */
 struct nlmsghdr *nl_begin(
     struct nl *nl, void *buf, uint16_t type, uint16_t flags);
 /* Sends it and hands each message of the answer to cb, which may be NULL; -1
