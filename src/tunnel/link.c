@@ -51,13 +51,14 @@ link_forget_keys(struct link *l)
 }
 
 void
-link_close(struct tunnel *t, struct link *l, mono_t now)
+link_close(
+    struct tunnel *t, struct link *l, const char *reason, mono_t now)
 {
 	if (l->cur.used && l->family != 0)
 		link_send_control(
 		    t, l, &l->cur, WIRE_BYE, NULL, 0, &l->path, now);
 	if (l->up)
-		link_set_down(t, l, "removed", now);
+		link_set_down(t, l, reason, now);
 	link_forget_keys(l);
 	memset(l, 0, sizeof(*l));
 	/* A link that starts anew counts from 1 again, as in a new process. */

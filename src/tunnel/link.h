@@ -110,7 +110,6 @@ struct link {
 	mono_t srtt, rttvar; /* RFC 6298; 0: not known */
 	uint32_t rx_stamp; /* the peer's, of its last packet */
 	mono_t rx_stamp_at; /* when that came; 0: none yet */
-	mono_t echoed_at; /* rx_stamp_at of the stamp echoed last */
 	uint64_t rx_highest; /* of the peer's link sequence */
 	uint64_t rx_received; /* packets of the peer's sequence */
 	uint64_t counted; /* rx_received as last told to the peer */
@@ -127,8 +126,10 @@ struct link {
 /* A new link in its slot; asks for what it needs at the next run. */
 void link_init(struct tunnel *t, struct link *l, unsigned slot,
     const struct conf_link *conf, mono_t now);
-/* Tells the peer, wipes keys; the slot is free afterwards. */
-void link_close(struct tunnel *t, struct link *l, mono_t now);
+/* Tells the peer, wipes keys; the slot is free afterwards.  reason is for the
+ * log. */
+void link_close(
+    struct tunnel *t, struct link *l, const char *reason, mono_t now);
 /* New rates, time-out, overhead and the like. */
 void link_tune(
     struct tunnel *t, struct link *l, const struct conf_link *conf, mono_t now);

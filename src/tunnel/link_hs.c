@@ -101,7 +101,7 @@ learn_peer(struct tunnel *t, struct link *l, const struct hs_peer *peer)
 	/* Another process over there: its numbers and clock start anew. */
 	l->peer_instance = peer->instance;
 	l->rx_highest = l->rx_received = l->counted = 0;
-	l->rx_stamp_at = l->echoed_at = 0;
+	l->rx_stamp_at = 0;
 	l->tx_loss.started = l->rx_loss.started = false;
 }
 

@@ -96,7 +96,7 @@ tunnel_stop(struct tunnel *t, mono_t now)
 {
 	for (unsigned i = 0; i < LINKS_MAX; i++)
 		if (t->links[i].used)
-			link_close(t, &t->links[i], now);
+			link_close(t, &t->links[i], "stopped", now);
 }
 
 /* --- what the parent tells --- */
@@ -299,14 +299,14 @@ reload_link(struct tunnel *t, unsigned slot, enum conf_link_change change,
 		link_init(t, l, slot, conf, now);
 		break;
 	case LINK_REMOVED:
-		link_close(t, l, now);
+		link_close(t, l, "removed", now);
 		break;
 	case LINK_TUNED:
 		link_tune(t, l, conf, now);
 		break;
 	case LINK_REPLACED:
 	case LINK_MOVED:
-		link_close(t, l, now);
+		link_close(t, l, "reconfigured", now);
 		link_init(t, l, slot, conf, now);
 		break;
 	}

@@ -440,11 +440,22 @@ take_resolved(struct worker *w, const union message *m, size_t len, int fd)
 static void
 take_reloaded(struct worker *w, const union message *m, size_t len, int fd)
 {
+	static const char *const words[] = {
+		[RELOAD_OK] = "",
+		[RELOAD_UNREADABLE] = "the file can't be read, see the log",
+		[RELOAD_INVALID] = "the file has errors, see the log",
+		[RELOAD_RESTART] = "a changed key needs a restart, see the log",
+		[RELOAD_BUSY] = "too soon after the last reload",
+	};
+	const char *error = "see the log";
+
 	(void)len;
 	(void)fd;
+	if (m->reloaded.error < nitems_of(words))
+		error = words[m->reloaded.error];
 	if (w->control != NULL)
 		control_reloaded(w->control, m->reloaded.ok != 0,
-		    m->reloaded.line, "see the log");
+		    m->reloaded.line, error);
 }
 
 static void
