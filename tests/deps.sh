@@ -17,9 +17,10 @@ packages()
 	unit) # make check
 		echo check ;;
 	lab) # tests/net and tests/demo.sh: namespaces, a kernel, a terminal
-		echo iproute2 iputils-ping nftables procps python3 util-linux ;;
+		echo ethtool iproute2 iputils-ping python3 util-linux ;;
 	net) # the tests of tests/net
-		echo ethtool python3-pytest python3-pytest-xdist ;;
+		echo bsdutils conntrack iperf3 nftables python3-pytest \
+		    python3-pytest-xdist ;;
 	clang) # a second compiler, and libFuzzer
 		echo clang libclang-rt-dev ;;
 	i386) # tests/cross.sh i386
