@@ -39,17 +39,18 @@ def test_everything_passes(make_lab, outside, tuntap):
             assert line.stats()[direction]["in_bytes"] > 50000
 
 
+@SERIAL
 def test_sixteen_lines_are_up_in_a_second(make_lab):
     lab = make_lab([Line("10mbit", delay=5) for _ in range(16)])
     server = lab.daemon("b").start()
-    wait_for(lambda: server.log("mlvpn"), 10, "a word of the server")
+    wait_for(server.status_if_any, 10, "the server")
+    time.sleep(0.5)  # its keys are made
     client = lab.daemon("a")
     start = time.monotonic()
     client.start()
     client.wait_up()
     when = [client.wait_log(f"link {line.name}: up")[0] for line in lab.lines]
-    assert max(when) - start < 2, "with the start of the process itself"
-    assert max(when) - min(when) < 1
+    assert max(when) - start < 1, "with the start of the process itself"
     tcp = measure.tcp(lab.a, lab.b, seconds=2, parallel=2)
     assert tcp["mbps"] > 80
     for line in lab.lines:
@@ -152,17 +153,80 @@ def test_a_wildcard_server_answers_from_the_asked_address(make_lab):
     """The server has no bindhost; the client speaks to its address on lo,
     over two lines, each bound to its interface."""
     lab = make_lab([Line("20mbit", delay=3), Line("20mbit", delay=3)])
-    server, client = lab.conf("b"), lab.conf("a")
+    server, client = lab.conf("b", timeout=1), lab.conf("a", timeout=1)
     for line in lab.lines:
         del server[line.name]["bindhost"]
         client[line.name].update(remotehost="203.0.113.1",
                                  interface=line.ifname)
     lab.daemon("b", server).start()
-    lab.daemon("a", client).start().wait_up()
+    daemon = lab.daemon("a", client).start().wait_up()
+    assert {link["peer"] for link in daemon.status()["links"]} == {
+        "203.0.113.1:5081", "203.0.113.1:5082"}
     assert measure.ping(lab.a, "10.200.0.2", count=5)["lost"] == 0
     lab.lines[0].cut()
-    assert measure.ping(lab.a, "10.200.0.2", count=20, interval=1.2,
-                        wait=0.5)["received"] > 0
+    daemon.wait_down("l1")
+    assert measure.ping(lab.a, "10.200.0.2", count=5)["lost"] == 0
+
+
+def test_everything_goes_through_the_tunnel(make_lab):
+    """A default route of the file does not swallow what carries it."""
+    lab = make_lab([Line("20mbit", delay=3)], behind=True)
+    client = lab.conf("a", timeout=1, ip4_routes="0.0.0.0/0",
+                      ip6_routes="::/0")
+    # Behind a wildcard address only routes find the server.
+    client["l1"].update(bindhost=None, remotehost="203.0.113.1")
+    server = lab.conf("b", timeout=1, ip4_routes="10.100.1.0/24",
+                      ip6_routes="fd00:1::/64")
+    del server["l1"]["bindhost"]
+    lab.daemon("b", server).start()
+    daemon = lab.daemon("a", client).start().wait_up()
+    lab.a.ip("route del 203.0.113.1 dev wan1 metric 1",
+             "route add default via 10.1.0.2 dev wan1")
+    for host, to in ((lab.ca, "10.100.2.2"), (lab.a, "10.100.2.2"),
+                     (lab.ca, "fd00:2::2")):
+        assert measure.ping(host, to, count=20)["lost"] == 0
+    # Its own networks stay where they are.
+    assert measure.ping(lab.a, "10.100.1.2", count=1)["lost"] == 0
+    time.sleep(1.5)  # longer than the time-out
+    assert daemon.link("l1")["flaps"] == 0
+    assert daemon.status()["bond"]["drops"]["loop"] == 0
+
+
+@pytest.mark.parametrize("v6", [False, True], ids=["v4", "v6"])
+def test_a_route_into_itself_is_cut(make_lab, v6):
+    """The administrator routes the peer into the tunnel: no storm, a word in
+    the log, and all is well when he takes it back."""
+    lab = make_lab([Line("20mbit", delay=3)])
+    client, _ = lab.start(v6=v6, timeout=1)
+    peer = "fd01::2" if v6 else "10.1.0.2"
+    lab.a.ip(f"route add {peer} dev mlvpn0")
+    client.wait_log("mlvpn0: .*routed into itself", 5)
+    client.wait_log("link l1: down", 5)
+    assert client.status()["bond"]["drops"]["loop"] > 0
+    assert client.worker().cpu_seconds() < 0.5
+    lab.a.ip(f"route del {peer} dev mlvpn0")
+    client.wait_up(timeout=10)
+    assert len(client.log("routed into itself")) == 1
+
+
+def test_packets_too_big_for_the_peer_get_an_answer(make_lab):
+    """Only the other router's file has a small mtu."""
+    lab = make_lab([Line("20mbit", delay=3)], behind=True)
+    lab.daemon("b", lab.conf("b", mtu=1300, ip4_routes="10.100.1.0/24",
+                             ip6_routes="fd00:1::/64")).start()
+    lab.daemon("a", lab.conf("a", ip4_routes="10.100.2.0/24",
+                             ip6_routes="fd00:2::/64")).start().wait_up()
+    for to in ("10.100.2.2", "fd00:2::2"):
+        head = 28 if "." in to else 48
+        out = lab.ca.run("ping", "-M", "do", "-s", 1301 - head, "-c", "1",
+                         "-W", "1", to, check=False)
+        assert "1300" in out.stdout + out.stderr
+        out = lab.ca.run("ping", "-M", "do", "-s", 1300 - head, "-c", "1",
+                         "-W", "1", to, check=False)
+        assert " 1 received" in out.stdout
+    # And a transfer finds its way by itself.
+    tcp = measure.tcp(lab.ca, lab.cb, to="10.100.2.2", seconds=1, skip=0)
+    assert tcp["mbps"] > 5
 
 
 def test_it_ends_without_a_trace(make_lab):

@@ -5,7 +5,9 @@ import pytest
 
 import measure
 from frames import Tap
-from lab import BUILD, Line, wait_for
+from hello import (HELLO, REASON_AT, REASON_VERSION, REJECT, VERSION_AT,
+                   signed)
+from lab import BUILD, PASSWORD, Line, wait_for
 
 CIPHERS = ["auto", "aes-256-gcm", "chacha20-poly1305", "none"]
 
@@ -102,8 +104,70 @@ def test_swapped_lines_are_told_apart(make_lab):
         server[name]["bindhost"] = None
     lab.daemon("b", server).start()
     client = lab.daemon("a", conf).start()
-    client.wait_log(r"link l1: refused: .*link.* name", 10)
+    for daemon in lab.daemons:
+        daemon.wait_log(r"link l[12]: refused: peer calls this link l[12], "
+                        r"this end l[12]: give its section the same name", 10)
     assert client.up_links() == set()
+
+
+def test_two_clients_do_not_speak(make_lab):
+    lab = make_lab([Line(delay=2)])
+    confs = {side: lab.conf(side) for side in "ab"}
+    confs["a"]["l1"]["bindport"] = 5080
+    confs["b"]["general"]["mode"] = "client"
+    confs["b"]["l1"].update(remotehost="10.1.0.1", remoteport=5080)
+    for side in "ab":
+        lab.daemon(side, confs[side]).start()
+    for daemon in lab.daemons:
+        daemon.wait_log("link l1: refused: both ends have mode = client: set "
+                        "mode = client in one file and mode = server in the "
+                        "other", 10)
+        assert daemon.up_links() == set()
+
+
+def test_a_wrong_password_is_explained_at_both_ends(make_lab):
+    lab = make_lab([Line(delay=2)])
+    server = lab.daemon("b").start()
+    client = lab.daemon("a", lab.conf("a", password="not the same one")).start()
+    server.wait_log(r"link l1: handshake from 10\.1\.0\.1:\d+ ignored: wrong "
+                    "password", 10)
+    client.wait_log(r"link l1: no answer from 10\.1\.0\.2:5081: .*same "
+                    "password", 10)
+
+
+def test_another_version_of_the_protocol(make_lab):
+    """Each end meets a peer of a later release."""
+    words = (r"link l1: refused: peer speaks protocol version 2, this end 1: "
+             r"install the same release")
+    lab = make_lab([Line(delay=2)])
+    with lab.b.socket() as peer:
+        peer.bind(("10.1.0.2", 5081))
+        peer.settimeout(10)
+        client = lab.daemon("a").start()
+        message, address = peer.recvfrom(2048)
+        assert message[0] == HELLO and len(message) == 128
+        assert signed(message, PASSWORD, "client") == message
+        later = {0: REJECT, VERSION_AT: 2, REASON_AT: REASON_VERSION}
+        peer.sendto(signed(message, PASSWORD, "server", message, at=later),
+                    address)
+        client.wait_log(words, 5)
+        client.stop()
+    server = lab.daemon("b").start()
+    wait_for(server.status_if_any, 10, "the server")
+    hello = signed(message, PASSWORD, "client", at={VERSION_AT: 2})
+    with lab.a.socket() as peer:
+        peer.settimeout(1)
+
+        def answer():
+            try:
+                peer.sendto(hello, ("10.1.0.2", 5081))
+                return peer.recv(2048)
+            except TimeoutError:
+                return None  # the server still makes its keys
+        reject = wait_for(answer, 10, "an answer")
+    assert reject[0] == REJECT and reject[REASON_AT] == REASON_VERSION
+    assert signed(reject, PASSWORD, "server", hello) == reject
+    server.wait_log(words, 5)
 
 
 def test_auto_meets_a_named_cipher(make_lab):

@@ -167,22 +167,26 @@ def test_an_interface_that_is_missing_at_first(make_lab):
     client.wait_up(timeout=20)
 
 
-@pytest.mark.parametrize("bound", ["bindhost", "interface"])
-def test_an_interface_goes_and_returns(make_lab, bound):
+@pytest.mark.parametrize("side, bound", [
+    ("a", "bindhost"), ("a", "interface"), ("b", "bindhost"),
+    ("b", "interface")])
+def test_an_interface_goes_and_returns(make_lab, side, bound):
+    """On the client or on the server."""
     lab = make_lab([Line(delay=5), Line(delay=5)])
     confs = {side: lab.conf(side, timeout=TIMEOUT) for side in "ab"}
     if bound == "interface":
         for one in lab.lines:
-            confs["a"][one.name].update(bindhost=None, interface=one.ifname)
+            confs[side][one.name].update(bindhost=None, interface=one.ifname)
     client, server = start(lab, hooks=False, confs=confs)
     marks = [daemon.mark() for daemon in (client, server)]
-    lab.lines[0].remove_interface("a")
+    lab.lines[0].remove_interface(side)
     for daemon, mark in zip((client, server), marks):
         daemon.wait_log("link l1: down", TIMEOUT + 4, mark)
     assert measure.ping(lab.a, "10.200.0.2", count=5)["lost"] == 0
-    lab.lines[0].restore_interface("a")
+    lab.lines[0].restore_interface(side)
     for daemon in (client, server):
-        daemon.wait_up(timeout=20)
+        daemon.wait_up(timeout=10)
+    assert measure.ping(lab.a, "10.200.0.2", count=5)["lost"] == 0
 
 
 @pytest.mark.parametrize("which", ["client", "server"])

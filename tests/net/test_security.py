@@ -3,12 +3,12 @@ import os
 import socket
 import time
 
+import pytest
+
 import measure
 from frames import Datagram, Tap
+from hello import DATA, HELLO, REJECT, REPLY
 from lab import Line, wait_for
-
-HELLO, REPLY, REJECT, AUTH, DATA, CONTROL = range(1, 7)  # first byte
-
 
 def drops(daemon, name="l1"):
     return daemon.link(name)["drops"]
@@ -64,6 +64,24 @@ def test_a_replayed_hello_is_answered_once_a_second_at_most(make_lab):
                    if d.payload[0] in (REPLY, REJECT)]
     assert len(answers) <= took + 2, (answers, took)
     assert all(len(d.payload) <= len(hello.payload) for d in answers)
+    settled(lab, client, server)
+
+
+@pytest.mark.parametrize("cipher", ["auto", "none"])
+def test_handshakes_sent_back_to_their_sender(make_lab, cipher):
+    """Nobody takes his own words, or answers his own challenge."""
+    lab = make_lab([Line(delay=2)])
+    with Tap(lab.lines[0], "a") as at_a, Tap(lab.lines[0], "b") as at_b:
+        client, server = lab.start(cipher=cipher)
+        for victim, tap in ((client, at_a), (server, at_b)):
+            mine = [d for d in tap.datagrams if d.payload[0] < DATA]
+            assert mine
+            before = drops(victim)
+            tap.datagrams.clear()
+            tap.inject(*[d.reflected() for d in mine])
+            wait_for(lambda: sum(drops(victim).values()) >=
+                     sum(before.values()) + len(mine), 5, "reflections")
+            assert not [d for d in tap.datagrams if d.payload[0] < DATA]
     settled(lab, client, server)
 
 

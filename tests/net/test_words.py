@@ -1,4 +1,5 @@
 """Words for administrators: the log, the title, the command line."""
+import json
 import os
 import re
 import subprocess
@@ -189,6 +190,25 @@ def test_a_file_others_can_read_is_mentioned(make_lab):
     wait_for(lambda: re.search(r"a\.conf.*(read|permission|mode)",
                                lab.a.syslog.text() + client.stderr()), 5,
              "a word about the file")
+
+
+def test_mlvpnctl_asks_and_tells(make_lab):
+    ctl = f"{BUILD}/src/mlvpnctl"
+    lab = make_lab([Line("10mbit", delay=5), Line("10mbit", delay=5)])
+    lab.a.shell(f"! {ctl} 2>&1")
+    client, _ = lab.start()
+    table = lab.a.run(ctl).stdout
+    for name in ("l1", "l2", "bond"):
+        assert re.search(rf"^{name} +up ", table, re.M), table
+    assert json.loads(lab.a.run(ctl, "-j").stdout)["mode"] == "client"
+    shakes = client.link("l1")["handshakes"]
+    lab.a.run(ctl, "rekey")
+    wait_for(lambda: client.link("l1")["handshakes"] > shakes, 5, "new keys")
+    lab.a.run(ctl, "reload")
+    client.write_conf(str(client.conf) + "colour = blue\n")
+    refused = lab.a.run(ctl, "reload", check=False)
+    assert refused.returncode == 1
+    assert re.search(r"line \d+|:\d+", refused.stdout + refused.stderr)
 
 
 def test_the_shipped_example_works(make_lab):
