@@ -36,11 +36,11 @@ struct sim_bulk {
 	uint64_t flying, lost;
 	double cwnd, ssthresh; /* packets */
 	double w_max;
-	mono_t epoch_at; /* of CUBIC's curve; 0: none */
+	mono_t epoch_at;  /* of CUBIC's curve; 0: none */
 	uint64_t recover; /* one reduction until this is acknowledged */
 	mono_t srtt, rttvar, min_rtt;
 	mono_t rack_at; /* when the latest packet that arrived was sent */
-	double reo; /* reordering that is borne, in min_rtt */
+	double reo;	/* reordering that is borne, in min_rtt */
 	mono_t rto_at;
 	bool timer;
 	unsigned backoff;
@@ -289,8 +289,7 @@ on_data(struct sim_bulk *b, uint64_t seq)
 }
 
 static void
-on_packet(
-    struct sim *s, struct sim_flow *f, int at, const struct sim_packet *p)
+on_packet(struct sim *s, struct sim_flow *f, int at, const struct sim_packet *p)
 {
 	struct sim_bulk *b = f->ctx;
 

@@ -84,8 +84,7 @@ put_body(uint8_t *p, size_t len, const struct sim_flow *f, uint64_t id,
 }
 
 void
-sim_flow_send(
-    struct sim_flow *f, int end, size_t len, const uint64_t aux[2])
+sim_flow_send(struct sim_flow *f, int end, size_t len, const uint64_t aux[2])
 {
 	struct sim *s = f->sim;
 	struct sim_end *e = &s->end[end];
@@ -122,10 +121,10 @@ static void
 note_delay(struct sim_flow *f, mono_t delay)
 {
 	if (f->ndelays == f->delays_size) {
-		f->delays_size = f->delays_size == 0 ? 1024
-						     : f->delays_size * 2;
-		f->delays = reallocarray(
-		    f->delays, f->delays_size, sizeof(*f->delays));
+		f->delays_size =
+		    f->delays_size == 0 ? 1024 : f->delays_size * 2;
+		f->delays =
+		    reallocarray(f->delays, f->delays_size, sizeof(*f->delays));
 		SIM_MUST(f->delays != NULL);
 	}
 	f->delays[f->ndelays++] = delay;

@@ -24,7 +24,8 @@ sim_line_init(struct sim *s, unsigned line)
 {
 	struct sim_line *l = &s->line[line];
 
-	make_addr(&l->addr[CLIENT], 0x0a000001 + line, (uint16_t)(40000 + line));
+	make_addr(
+	    &l->addr[CLIENT], 0x0a000001 + line, (uint16_t)(40000 + line));
 	make_addr(&l->addr[SERVER], 0x0a010001 + line,
 	    (uint16_t)(5000 + line + s->setup.port));
 	for (int i = 0; i < 2; i++)
@@ -54,6 +55,16 @@ sim_data_bytes(const struct sim *s, int end, unsigned line)
 	return s->line[line].dir[end].data_bytes;
 }
 
+static struct sim_dgram *
+copy(const struct sim_dgram *d)
+{
+	struct sim_dgram *c = malloc(sizeof(*c) + d->len);
+
+	SIM_MUST(c != NULL);
+	memcpy(c, d, sizeof(*c) + d->len);
+	return c;
+}
+
 static void
 arrive(struct sim *s, void *arg)
 {
@@ -66,16 +77,14 @@ arrive(struct sim *s, void *arg)
 	if (dir->cut || l == NULL || l->family == 0 ||
 	    !addr_equal(&d->dst, &s->line[d->line].addr[d->to])) {
 		dir->data_lost += data;
-		free(d);
 		return;
 	}
 	if (s->now < e->busy_until) {
-		sim_at(s, e->busy_until, arrive, d);
+		sim_at_owned(s, e->busy_until, arrive, copy(d));
 		return;
 	}
 	dir->data_arrived += data;
 	sim_inject(s, d->to, d->line, &d->src, d->data, d->len);
-	free(d);
 }
 
 static bool
@@ -88,7 +97,7 @@ is_lost(struct sim *s, struct sim_dir *dir)
 			dir->in_burst = sim_chance(s) < dir->burst;
 	}
 	return dir->cut || dir->in_burst ||
-	    (dir->loss > 0 && sim_chance(s) < dir->loss);
+	       (dir->loss > 0 && sim_chance(s) < dir->loss);
 }
 
 /* When it leaves the line's queue; -1: that is full. */
@@ -101,8 +110,8 @@ serve(struct sim *s, struct sim_dir *dir, size_t outer)
 		return s->now;
 	if (dir->free_at < s->now)
 		dir->free_at = s->now;
-	backlog = (uint64_t)(dir->free_at - s->now) * dir->rate_Bps /
-	    (uint64_t)SEC;
+	backlog =
+	    (uint64_t)(dir->free_at - s->now) * dir->rate_Bps / (uint64_t)SEC;
 	if (dir->queue_bytes != 0 && backlog + outer > dir->queue_bytes) {
 		dir->queue_drops++;
 		return -1;
@@ -126,16 +135,6 @@ arrival(struct sim *s, struct sim_dir *dir, mono_t at)
 	return at;
 }
 
-static struct sim_dgram *
-copy(const struct sim_dgram *d)
-{
-	struct sim_dgram *c = malloc(sizeof(*c) + d->len);
-
-	SIM_MUST(c != NULL);
-	memcpy(c, d, sizeof(*c) + d->len);
-	return c;
-}
-
 void
 sim_line_send(struct sim *s, struct sim_dgram *d)
 {
@@ -154,9 +153,9 @@ sim_line_send(struct sim *s, struct sim_dgram *d)
 		goto lost;
 	if (dir->dup > 0 && sim_chance(s) < dir->dup) {
 		dir->data_copied += data;
-		sim_at(s, arrival(s, dir, at), arrive, copy(d));
+		sim_at_owned(s, arrival(s, dir, at), arrive, copy(d));
 	}
-	sim_at(s, arrival(s, dir, at), arrive, d);
+	sim_at_owned(s, arrival(s, dir, at), arrive, d);
 	return;
 lost:
 	dir->data_lost += data;

@@ -12,15 +12,9 @@
 #include "tunnel/crypto.h"
 
 /* One line for each sim_NAME.c. */
-#define SUITES(suite) \
-	suite(up) \
-	suite(fail) \
-	suite(share) \
-	suite(delay) \
-	suite(rekey) \
-	suite(attack) \
-	suite(memory) \
-	suite(random)
+#define SUITES(suite)                                                          \
+	suite(up) suite(fail) suite(share) suite(delay) suite(rekey)           \
+	    suite(attack) suite(memory) suite(random)
 
 #define DECLARE(name) Suite *sim_##name##_suite(void);
 #define POINTER(name) sim_##name##_suite,

@@ -25,7 +25,7 @@ enum { CLIENT, SERVER };
 #define USEC NSEC_PER_USEC
 #define MSEC NSEC_PER_MSEC
 #define SEC NSEC_PER_SEC
-#define SIM_MTU 1400	/* of the tunnel devices */
+#define SIM_MTU 1400	  /* of the tunnel devices */
 #define SIM_PACKET_MIN 72 /* bytes of an inner packet, tap included */
 #define SIM_LOGS_MAX 4096
 #define SIM_OUTER 28 /* IPv4 and UDP */
@@ -47,9 +47,9 @@ struct sim_dir {
 	uint64_t rate_Bps;  /* outer bytes; 0: not limited */
 	size_t queue_bytes; /* before that rate; 0: no limit */
 	mono_t delay;
-	mono_t jitter;	/* 0..jitter more; keeps the order */
-	double loss;	/* 0..1 of single datagrams */
-	double burst;	/* chance that a burst of losses begins */
+	mono_t jitter;	  /* 0..jitter more; keeps the order */
+	double loss;	  /* 0..1 of single datagrams */
+	double burst;	  /* chance that a burst of losses begins */
 	double burst_end; /* chance that it ends, with each datagram */
 	double dup;
 	double reorder; /* part that takes reorder_delay more */
@@ -88,10 +88,10 @@ struct sim_setup {
 	uint64_t seed;
 	unsigned timeout_ms;
 	uint64_t up_Bps[LINKS_MAX], down_Bps[LINKS_MAX]; /* in the files */
-	bool rates_on_server; /* the server's file has them as well */
+	bool rates_on_server;	 /* the server's file has them as well */
 	mono_t delay[LINKS_MAX]; /* one way */
-	unsigned removed; /* mask of lines that the files leave out */
-	uint16_t port;	  /* added to the usual ports of the server */
+	unsigned removed;	 /* mask of lines that the files leave out */
+	uint16_t port;		 /* added to the usual ports of the server */
 	/* A busy machine: timers are late, and all stands still at times. */
 	mono_t late_max;
 	mono_t stall_max;
@@ -115,13 +115,13 @@ struct sim_end {
 	/* stats */
 	uint64_t wakeups; /* distinct instants at which it ran */
 	mono_t woken_at;
-	uint64_t inputs;   /* inner packets taken */
+	uint64_t inputs;    /* inner packets taken */
 	uint64_t delivered; /* that the peer's flows sent */
-	uint64_t answers; /* ICMP that the engine made */
-	uint64_t sent;	   /* datagrams */
+	uint64_t answers;   /* ICMP that the engine made */
+	uint64_t sent;	    /* datagrams */
 	uint64_t sent_bytes;
-	uint64_t dropped;  /* by engines that are gone */
-	uint64_t refused;  /* datagrams dropped by engines that are gone */
+	uint64_t dropped;   /* by engines that are gone */
+	uint64_t refused;   /* datagrams dropped by engines that are gone */
 	uint64_t gone_data; /* DATA sealed by engines that are gone */
 	bool bond_up;
 	uint64_t events[TUNNEL_BOND_DOWN + 1];
@@ -196,6 +196,8 @@ bool sim_wait_up(struct sim *s, unsigned n, mono_t limit);
 /* New world with its links up; fails the test otherwise. */
 struct sim *sim_new_up(const struct sim_setup *setup);
 void sim_at(struct sim *s, mono_t at, sim_fn *fn, void *arg);
+/* The same; arg is freed after the call. */
+void sim_at_owned(struct sim *s, mono_t at, sim_fn *fn, void *arg);
 uint64_t sim_random(uint64_t *state);
 double sim_chance(struct sim *s); /* 0..1 */
 /* The end's process dies without a word, another one takes its place. */

@@ -94,7 +94,7 @@ static uint64_t
 drops(const struct link_stats *st)
 {
 	return st->drop_malformed + st->drop_auth + st->drop_replay +
-	    st->drop_stranger + st->drop_limit;
+	       st->drop_stranger + st->drop_limit;
 }
 
 /* Still up, never down, all memory free, and packets still pass. */
@@ -113,9 +113,8 @@ unharmed(struct sim *s)
 		ck_assert_uint_eq(e->t->nup, s->setup.lines);
 		ck_assert_uint_eq(e->events[TUNNEL_LINK_DOWN], 0);
 		for (int use = 0; use < PKTBUF_USES; use++)
-			ck_assert_uint_eq(pktbuf_used(e->t->pool,
-					      (enum pktbuf_use)use),
-			    0);
+			ck_assert_uint_eq(
+			    pktbuf_used(e->t->pool, (enum pktbuf_use)use), 0);
 		ck_assert_uint_le(pktbuf_pool_bytes(e->t->pool), 2 << 20);
 	}
 	ck_assert_uint_eq(up->got, up->sent);
@@ -160,8 +159,10 @@ START_TEST(random_datagrams_get_no_answer)
 		if (k % 3 == 0)
 			data[0] = (uint8_t)(k % 7);
 		if (k % 5 == 0)
-			data[1] = (uint8_t)(k % 2 == 0 ? WIRE_VERSION :
-				sim_link(s, end, 0)->cur.epoch);
+			data[1] =
+			    (uint8_t)(k % 2 == 0
+					  ? WIRE_VERSION
+					  : sim_link(s, end, 0)->cur.epoch);
 		sim_inject(s, end, (unsigned)k % 2,
 		    k % 6 == 0 ? &s->line[k % 2].addr[1 - end] : &from, data,
 		    len);
@@ -287,7 +288,7 @@ START_TEST(replayed_packets_change_nothing)
 		ck_assert_uint_le(s->end[e].sent - sent[e], 4);
 	}
 	ck_assert_uint_ge(drops(&after[0]) - drops(&before[0]) +
-		drops(&after[1]) - drops(&before[1]),
+			      drops(&after[1]) - drops(&before[1]),
 	    r->n - 2);
 	ck_assert_uint_gt(after[SERVER].drop_replay, 500);
 	unharmed(s);
@@ -369,19 +370,6 @@ START_TEST(flipped_hellos_get_no_answer)
 }
 END_TEST
 
-/* Everything comes back to its sender. */
-static bool
-reflect(struct sim *s, void *ctx, struct sim_dgram *d)
-{
-	uint64_t *n = ctx;
-
-	if (s->end[d->from].t->nup == 0 && d->data[0] >= WIRE_DATA)
-		return true;
-	(*n)++;
-	/* Not while the engine is sending: a little later. */
-	return true;
-}
-
 struct echo {
 	int to;
 	unsigned line;
@@ -396,13 +384,14 @@ come_back(struct sim *s, void *arg)
 	struct echo *e = arg;
 
 	sim_inject(s, e->to, e->line, &e->src, e->data, e->len);
-	free(e);
 }
 
+/* Everything comes back to its sender. */
 static bool
 mirror(struct sim *s, void *ctx, struct sim_dgram *d)
 {
 	struct echo *e = malloc(sizeof(*e) + d->len);
+	uint64_t *n = ctx;
 
 	SIM_MUST(e != NULL);
 	e->to = d->from;
@@ -410,8 +399,10 @@ mirror(struct sim *s, void *ctx, struct sim_dgram *d)
 	e->src = d->dst;
 	e->len = d->len;
 	memcpy(e->data, d->data, d->len);
-	sim_at(s, s->now + MSEC, come_back, e);
-	return reflect(s, ctx, d);
+	/* Not while the engine is sending: a little later. */
+	sim_at_owned(s, s->now + MSEC, come_back, e);
+	(*n)++;
+	return true;
 }
 
 START_TEST(our_own_packets_sent_back_change_nothing)
@@ -436,7 +427,7 @@ START_TEST(our_own_packets_sent_back_change_nothing)
 	ck_assert_uint_eq(up->got, up->sent);
 	ck_assert_uint_eq(down->got, down->sent);
 	ck_assert_uint_eq(sum(s, SERVER).handshakes, 4);
-	ck_assert_uint_gt(drops(&(struct link_stats){ 0 }) + n, 2000);
+	ck_assert_uint_gt(n, 2000);
 	/* Nobody is told of another client, or of a wrong password. */
 	ck_assert_uint_eq(sim_log_count(s, -1, "mode ="), 0);
 	s->filter = NULL;
@@ -470,8 +461,8 @@ START_TEST(a_stranger_diverts_nothing)
 	down = sim_stream(s, SERVER, 300, 10 * MSEC, 6 * SEC);
 	sim_until(s, 7 * SEC);
 	ck_assert_uint_eq(down->got, down->sent);
-	ck_assert(addr_equal(&sim_link(s, SERVER, 0)->path.peer,
-	    &s->line[0].addr[CLIENT]));
+	ck_assert(addr_equal(
+	    &sim_link(s, SERVER, 0)->path.peer, &s->line[0].addr[CLIENT]));
 	unharmed(s);
 	free(r);
 	sim_free(s);
@@ -488,7 +479,8 @@ sim_attack_suite(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, random_datagrams_get_no_answer, 0, 4);
-	tcase_add_loop_test(tc, a_replayed_hello_gets_one_answer_a_second, 0, 2);
+	tcase_add_loop_test(
+	    tc, a_replayed_hello_gets_one_answer_a_second, 0, 2);
 	tcase_add_test(tc, many_replayed_hellos_cost_eight_answers_a_second);
 	tcase_add_loop_test(tc, replayed_packets_change_nothing, 0, 2);
 	tcase_add_loop_test(tc, flipped_bits_are_noticed, 0, 2);

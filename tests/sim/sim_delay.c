@@ -92,8 +92,7 @@ END_TEST
 START_TEST(a_sparse_flow_hardly_feels_a_flood)
 {
 	struct sim *s = two_lines(1250000, 2);
-	struct delays d =
-	    sparse(s, CLIENT, 0, IPPROTO_UDP, udp_load, 5000000);
+	struct delays d = sparse(s, CLIENT, 0, IPPROTO_UDP, udp_load, 5000000);
 
 	ck_assert_msg(d.p50 <= d.idle + 5 * MSEC && d.p99 <= d.idle + 15 * MSEC,
 	    "idle %lld us, loaded %lld us, p99 %lld us",
@@ -116,8 +115,8 @@ START_TEST(priority_packets_go_ahead_on_a_slow_line)
 		{ 0, IPPROTO_ICMP },
 	};
 	struct sim *s = two_lines(125000, 1);
-	struct delays d = sparse(s, CLIENT, classes[_i].tos, classes[_i].proto,
-	    udp_load, 250000);
+	struct delays d = sparse(
+	    s, CLIENT, classes[_i].tos, classes[_i].proto, udp_load, 250000);
 
 	/* At most one ordinary packet is in the operator's queue: 12 ms. */
 	ck_assert_msg(d.p99 <= d.idle + 13 * MSEC, "idle %lld us, p99 %lld us",
@@ -147,8 +146,7 @@ START_TEST(a_flood_of_icmp_does_not_silence_the_bond)
 	ck_assert_uint_eq(s->end[CLIENT].events[TUNNEL_LINK_DOWN], 0);
 	/* Half of the line is not theirs; the rest is shared by flow, and they
 	 * are one of three. */
-	ck_assert_uint_gt(
-	    other->got_bytes, 20U * 121250 * (unsigned)_i / 6);
+	ck_assert_uint_gt(other->got_bytes, 20U * 121250 * (unsigned)_i / 6);
 	ck_assert_uint_ge(sparse_flow->got, sparse_flow->sent * 95 / 100);
 	ck_assert_uint_gt(s->end[CLIENT].t->stats.demoted, 1000);
 	sim_check(s);
@@ -172,8 +170,8 @@ START_TEST(tcp_fills_lines_of_different_delay)
 	got = (got + (double)sim_bulk_bytes(bulk)) / 20;
 	possible = 2 * 1250000.0 * (SIM_MTU - 40) / (SIM_MTU + 60);
 	/* Order is restored by a later version; RACK bears this much. */
-	ck_assert_msg(got > 0.85 * possible, "%.0f of %.0f bytes/s", got,
-	    possible);
+	ck_assert_msg(
+	    got > 0.85 * possible, "%.0f of %.0f bytes/s", got, possible);
 	sim_free(s);
 	sim_bulk_free(bulk);
 }

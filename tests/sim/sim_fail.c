@@ -44,9 +44,9 @@ START_TEST(a_dead_line_is_noticed_within_its_timeout_and_heals)
 	sim_for(s, TIMEOUT + 20 * MSEC);
 	both_have(s, 2);
 	ck_assert(!sim_link(s, CLIENT, 1)->up);
-	ck_assert_uint_eq(
-	    sim_log_count(s, -1, "down, peer 10.1.0.2:5001, rtt 20 ms, no "
-				 "answer for 2 s"),
+	ck_assert_uint_eq(sim_log_count(s, -1,
+			      "down, peer 10.1.0.2:5001, rtt 20 ms, no "
+			      "answer for 2 s"),
 	    1);
 	ck_assert_uint_eq(sim_log_count(s, SERVER, "no answer for 2 s"), 1);
 	f = sim_load(s, CLIENT, 1000000, 30 * SEC);
@@ -124,8 +124,8 @@ toggle(struct sim *s, void *arg)
 	struct sim_dir *d = &s->line[line].dir[sim_random(&s->random) % 2];
 
 	d->cut = !d->cut;
-	sim_at(s, s->now + (mono_t)(sim_chance(s) * 4 * (double)SEC), toggle,
-	    arg);
+	sim_at(
+	    s, s->now + (mono_t)(sim_chance(s) * 4 * (double)SEC), toggle, arg);
 }
 
 START_TEST(flapping_lines_leave_the_others_alone)
@@ -162,8 +162,8 @@ START_TEST(a_process_that_died_is_replaced)
 		sim_restart(s, _i);
 		sim_for(s, TIMEOUT + SEC);
 		both_have(s, 3);
-		f = sim_stream(s, SERVER, 500, 10 * MSEC,
-		    s->now - s->start + SEC);
+		f = sim_stream(
+		    s, SERVER, 500, 10 * MSEC, s->now - s->start + SEC);
 		sim_for(s, 2 * SEC);
 		ck_assert_uint_eq(f->got, f->sent);
 	}
@@ -208,8 +208,8 @@ START_TEST(a_client_that_roams_is_followed)
 	ck_assert_uint_eq(s->end[CLIENT].events[TUNNEL_LINK_DOWN], 0);
 	ck_assert_uint_eq(s->end[SERVER].events[TUNNEL_LINK_DOWN], 0);
 	ck_assert_uint_eq(sim_log_count(s, SERVER, "peer moved from"), 10);
-	ck_assert(addr_equal(&sim_link(s, SERVER, 1)->path.peer,
-	    &s->line[1].addr[CLIENT]));
+	ck_assert(addr_equal(
+	    &sim_link(s, SERVER, 1)->path.peer, &s->line[1].addr[CLIENT]));
 	ck_assert_uint_eq(up->got, up->sent);
 	/* Downwards a round trip's share of the line is lost each time. */
 	ck_assert_uint_ge(down->got, down->sent - 10 * 6);
@@ -261,8 +261,8 @@ START_TEST(without_cipher_a_new_address_needs_a_handshake)
 	sim_for(s, TIMEOUT + 3 * SEC);
 	both_have(s, 3);
 	ck_assert_uint_eq(sim_log_count(s, SERVER, "peer moved"), 0);
-	ck_assert(addr_equal(&sim_link(s, SERVER, 1)->path.peer,
-	    &s->line[1].addr[CLIENT]));
+	ck_assert(addr_equal(
+	    &sim_link(s, SERVER, 1)->path.peer, &s->line[1].addr[CLIENT]));
 	sim_free(s);
 }
 END_TEST
@@ -292,8 +292,8 @@ START_TEST(a_lost_socket_is_asked_for_and_used)
 	tunnel_link_socket(e->t, 0, 0, ENODEV, s->now);
 	sim_wake(e, s->now);
 	ck_assert_uint_eq(e->t->nup, 2);
-	ck_assert_uint_eq(sim_log_count(s, _i, "socket lost: No such device"),
-	    1);
+	ck_assert_uint_eq(
+	    sim_log_count(s, _i, "socket lost: No such device"), 1);
 	sim_for(s, 10 * SEC);
 	both_have(s, 2);
 	e->no_sockets = false;
@@ -344,10 +344,8 @@ START_TEST(reloads_leave_unchanged_links_alone)
 	sim_reload(s, CLIENT, false);
 	sim_reload(s, SERVER, false);
 	sim_for(s, SEC);
-	ck_assert_uint_eq(
-	    sim_link(s, CLIENT, 0)->pacer.rate_Bps, 2500000);
-	ck_assert_uint_eq(
-	    sim_link(s, SERVER, 1)->pacer.rate_Bps, 2500000);
+	ck_assert_uint_eq(sim_link(s, CLIENT, 0)->pacer.rate_Bps, 2500000);
+	ck_assert_uint_eq(sim_link(s, SERVER, 1)->pacer.rate_Bps, 2500000);
 	s->setup.timeout_ms = 5000; /* another time-out */
 	sim_reload(s, CLIENT, false);
 	sim_reload(s, SERVER, false);
@@ -377,8 +375,8 @@ START_TEST(a_moved_link_stays_up_afterwards)
 	sim_load(s, CLIENT, 1000000, 5 * SEC);
 	sim_load(s, SERVER, 1000000, 5 * SEC);
 	sim_for(s, 5 * SEC);
-	s->setup.end[_i].link = _i == CLIENT ? "bindhost = 0.0.0.0"
-					      : "interface = eth9";
+	s->setup.end[_i].link =
+	    _i == CLIENT ? "bindhost = 0.0.0.0" : "interface = eth9";
 	sim_reload(s, _i, false);
 	ck_assert(sim_wait_up(s, 3, 3 * TIMEOUT));
 	s->end[CLIENT].events[TUNNEL_LINK_DOWN] = 0;

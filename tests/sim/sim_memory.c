@@ -30,7 +30,7 @@ sessions(struct sim *s)
 			const struct link *l = sim_link(s, e, i);
 
 			n += l->cur.used + l->prev.used + l->next.used +
-			    l->attempt.active;
+			     l->attempt.active;
 			for (int k = 0; k < LINK_PENDING_MAX; k++)
 				n += l->pending[k].used;
 		}
@@ -59,8 +59,8 @@ START_TEST(a_day_of_handshakes_and_flaps_leaks_nothing)
 	struct mallinfo2 before, after;
 	struct sim *s;
 
-	su.end[CLIENT].cipher = su.end[SERVER].cipher = _i == 0 ? "auto"
-								: "none";
+	su.end[CLIENT].cipher = su.end[SERVER].cipher =
+	    _i == 0 ? "auto" : "none";
 	s = sim_new_up(&su);
 	for (unsigned k = 0; k < 10; k++)
 		hour(s, k);

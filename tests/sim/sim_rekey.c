@@ -300,8 +300,8 @@ START_TEST(a_new_cipher_is_taken_over)
 	rekey(s);
 	sim_until(s, 21 * SEC);
 	nothing_lost(&f);
-	ck_assert_int_eq(sim_link(s, CLIENT, 0)->cur.cipher,
-	    SESSION_CHACHA20_POLY1305);
+	ck_assert_int_eq(
+	    sim_link(s, CLIENT, 0)->cur.cipher, SESSION_CHACHA20_POLY1305);
 	ck_assert_uint_eq(s->end[CLIENT].events[TUNNEL_LINK_DOWN], 0);
 	sim_free(s);
 }

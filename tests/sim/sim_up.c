@@ -26,8 +26,7 @@ START_TEST(all_links_come_up_in_two_round_trips)
 	ck_assert_uint_eq(sim_log_count(s, CLIENT, "bond: up"), 1);
 	ck_assert_uint_eq(sim_log_count(s, SERVER, "bond: up"), 1);
 	ck_assert_uint_ge(sim_log_count(s, CLIENT, "rtt 20 ms"), su.lines);
-	ck_assert_uint_eq(
-	    s->end[CLIENT].events[TUNNEL_LINK_UP], su.lines);
+	ck_assert_uint_eq(s->end[CLIENT].events[TUNNEL_LINK_UP], su.lines);
 	sim_check(s);
 	sim_free(s);
 }

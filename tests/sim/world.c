@@ -60,8 +60,7 @@ push(struct sim *s, struct sim_event ev)
 
 	if (s->nheap == s->heap_size) {
 		s->heap_size = s->heap_size == 0 ? 1024 : s->heap_size * 2;
-		s->heap = reallocarray(
-		    s->heap, s->heap_size, sizeof(*s->heap));
+		s->heap = reallocarray(s->heap, s->heap_size, sizeof(*s->heap));
 		SIM_MUST(s->heap != NULL);
 	}
 	ev.order = s->order++;
@@ -96,12 +95,11 @@ sim_at(struct sim *s, mono_t at, sim_fn *fn, void *arg)
 	push(s, (struct sim_event){ .at = at, .fn = fn, .arg = arg });
 }
 
-static void
-at_owned(struct sim *s, mono_t at, sim_fn *fn, void *arg)
+void
+sim_at_owned(struct sim *s, mono_t at, sim_fn *fn, void *arg)
 {
-	push(s,
-	    (struct sim_event){
-		.at = at, .fn = fn, .arg = arg, .owned = true });
+	push(s, (struct sim_event){
+		    .at = at, .fn = fn, .arg = arg, .owned = true });
 }
 
 /* Events up to that instant. */
@@ -197,7 +195,7 @@ op_deliver(void *ctx, struct pktbuf *pb)
 	d->len = pb->len;
 	memcpy(d->data, pb->data, pb->len);
 	pktbuf_free(e->t->pool, pb);
-	at_owned(e->sim, e->sim->now, hand_over, d);
+	sim_at_owned(e->sim, e->sim->now, hand_over, d);
 }
 
 struct request {
@@ -256,9 +254,9 @@ op_event(void *ctx, enum tunnel_event event, unsigned slot)
 	SIM_MUST(r != NULL);
 	*r = (struct request){ e->t, e->role, slot };
 	if (event == TUNNEL_WANT_SOCKET)
-		at_owned(e->sim, e->sim->now + SOCKET_TIME, open_socket, r);
+		sim_at_owned(e->sim, e->sim->now + SOCKET_TIME, open_socket, r);
 	else
-		at_owned(e->sim, e->sim->now + RESOLVE_TIME, resolved, r);
+		sim_at_owned(e->sim, e->sim->now + RESOLVE_TIME, resolved, r);
 }
 
 static void
@@ -299,7 +297,7 @@ sim_log_count(struct sim *s, int end, const char *part)
 
 	for (size_t i = 0; i < s->nlogs; i++)
 		n += (end == -1 || s->logs[i].end == end) &&
-		    strstr(s->logs[i].text, part) != NULL;
+		     strstr(s->logs[i].text, part) != NULL;
 	return n;
 }
 
@@ -322,9 +320,9 @@ link_text(FILE *f, const struct sim *s, int end, unsigned line)
 {
 	const struct sim_setup *su = &s->setup;
 	const struct sim_end_setup *es = &su->end[end];
-	bool server = strcmp(or_else(es->mode, end == SERVER ? "server"
-							     : "client"),
-			  "server") == 0;
+	bool server =
+	    strcmp(or_else(es->mode, end == SERVER ? "server" : "client"),
+		"server") == 0;
 	unsigned port = 5000 + line + su->port;
 
 	fprintf(f, "[%s%u]\n", or_else(es->prefix, "l"), line);
@@ -355,11 +353,10 @@ make_conf(const struct sim *s, int end)
 	FILE *f = open_memstream(&text, &len);
 
 	SIM_MUST(f != NULL);
-	fprintf(f,
-	    "[general]\nmode = %s\npassword = %s\ntimeout = %ums\n%s\n",
+	fprintf(f, "[general]\nmode = %s\npassword = %s\ntimeout = %ums\n%s\n",
 	    or_else(es->mode, end == SERVER ? "server" : "client"),
-	    or_else(es->password, "correct horse battery"),
-	    s->setup.timeout_ms, or_else(es->general, ""));
+	    or_else(es->password, "correct horse battery"), s->setup.timeout_ms,
+	    or_else(es->general, ""));
 	if (es->cipher != NULL)
 		fprintf(f, "cipher = %s\n", es->cipher);
 	if (es->tuntap != NULL)
@@ -510,8 +507,9 @@ sim_inject(struct sim *s, int to, unsigned line, const union addr *src,
 struct sim_setup
 sim_setup(unsigned lines)
 {
-	struct sim_setup su = { .lines = lines, .seed = 1,
-		.timeout_ms = 10000 };
+	struct sim_setup su = {
+		.lines = lines, .seed = 1, .timeout_ms = 10000
+	};
 
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		su.up_Bps[i] = su.down_Bps[i] = 1250000;
@@ -553,7 +551,7 @@ link_drops(const struct link *l)
 	const struct link_stats *st = &l->stats;
 
 	return st->drop_malformed + st->drop_auth + st->drop_replay +
-	    st->drop_stranger + st->drop_limit;
+	       st->drop_stranger + st->drop_limit;
 }
 
 static uint64_t
@@ -580,7 +578,7 @@ packets_dropped(const struct sim_end *e)
 	st = &e->t->stats;
 	q = fq_stats(e->t->fq);
 	n += st->drop_no_link + st->drop_malformed + st->drop_loop +
-	    st->drop_too_big + st->drop_no_memory;
+	     st->drop_too_big + st->drop_no_memory;
 	return n + q->codel_drops + q->overload_drops + q->packets;
 }
 
@@ -663,7 +661,8 @@ static void
 check_end(struct sim *s, int end)
 {
 	const struct sim_end *e = &s->end[end], *other = &s->end[1 - end];
-	uint64_t sent = e->gone_data + (e->t != NULL ? e->t->stats.tx_packets : 0);
+	uint64_t sent =
+	    e->gone_data + (e->t != NULL ? e->t->stats.tx_packets : 0);
 	uint64_t data = 0, lost = 0, arrived = 0, copied = 0, seen = 0;
 
 	ck_assert_uint_eq(e->inputs, sent + packets_dropped(e));
