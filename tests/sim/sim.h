@@ -183,9 +183,15 @@ struct sim {
 	size_t nlogs;
 };
 
+/* --- setup.c --- */
+
+/* Lines of 10 Mbit/s and 10 ms each way. */
+struct sim_setup sim_setup(unsigned lines);
+/* The end's file, parsed. */
+struct conf *sim_conf(const struct sim *s, int end);
+
 /* --- world.c --- */
 
-struct sim_setup sim_setup(unsigned lines);
 struct sim *sim_new(const struct sim_setup *setup);
 void sim_free(struct sim *s);
 /* Until the instant start + at; sim_for: that much longer. */

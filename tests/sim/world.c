@@ -307,71 +307,6 @@ sim_log_clear(struct sim *s)
 	s->nlogs = 0;
 }
 
-/* --- configuration --- */
-
-static const char *
-or_else(const char *text, const char *usual)
-{
-	return text == NULL ? usual : text;
-}
-
-static void
-link_text(FILE *f, const struct sim *s, int end, unsigned line)
-{
-	const struct sim_setup *su = &s->setup;
-	const struct sim_end_setup *es = &su->end[end];
-	bool server =
-	    strcmp(or_else(es->mode, end == SERVER ? "server" : "client"),
-		"server") == 0;
-	unsigned port = 5000 + line + su->port;
-
-	fprintf(f, "[%s%u]\n", or_else(es->prefix, "l"), line);
-	if (server)
-		fprintf(f, "bindport = %u\n", port);
-	else
-		fprintf(f, "remotehost = 10.1.0.%u\nremoteport = %u\n",
-		    line + 1, port);
-	if (!server || su->rates_on_server) {
-		if (su->up_Bps[line] != 0)
-			fprintf(f, "bandwidth_upload = %llu\n",
-			    (unsigned long long)su->up_Bps[line]);
-		if (su->down_Bps[line] != 0)
-			fprintf(f, "bandwidth_download = %llu\n",
-			    (unsigned long long)su->down_Bps[line]);
-	}
-	fprintf(f, "%s\n", or_else(es->link, ""));
-}
-
-static struct conf *
-make_conf(const struct sim *s, int end)
-{
-	const struct sim_end_setup *es = &s->setup.end[end];
-	struct conf_errors errs = { 0 };
-	struct conf *conf;
-	char *text;
-	size_t len;
-	FILE *f = open_memstream(&text, &len);
-
-	SIM_MUST(f != NULL);
-	fprintf(f, "[general]\nmode = %s\npassword = %s\ntimeout = %ums\n%s\n",
-	    or_else(es->mode, end == SERVER ? "server" : "client"),
-	    or_else(es->password, "correct horse battery"), s->setup.timeout_ms,
-	    or_else(es->general, ""));
-	if (es->cipher != NULL)
-		fprintf(f, "cipher = %s\n", es->cipher);
-	if (es->tuntap != NULL)
-		fprintf(f, "tuntap = %s\n", es->tuntap);
-	for (unsigned i = 0; i < s->setup.lines; i++)
-		if ((s->setup.removed & 1U << i) == 0)
-			link_text(f, s, end, i);
-	fclose(f);
-	conf = conf_parse(text, len, &errs);
-	ck_assert_msg(conf != NULL, "line %u: %s in\n%s", errs.list[0].line,
-	    errs.list[0].text, text);
-	free(text);
-	return conf;
-}
-
 static void
 set_psk(struct sim *s, int end)
 {
@@ -385,7 +320,7 @@ void
 sim_reload(struct sim *s, int end, bool with_psk)
 {
 	struct sim_end *e = &s->end[end];
-	struct conf *next = make_conf(s, end);
+	struct conf *next = sim_conf(s, end);
 
 	s->calling = end;
 	conf_assign_slots(e->t->conf, next);
@@ -401,7 +336,7 @@ sim_start(struct sim *s, int end)
 	struct sim_end *e = &s->end[end];
 	struct tunnel_ops ops = { op_space, op_send, op_deliver, op_event,
 		op_random, e };
-	struct conf *conf = make_conf(s, end);
+	struct conf *conf = sim_conf(s, end);
 
 	s->calling = end;
 	conf_assign_slots(NULL, conf);
@@ -503,20 +438,6 @@ sim_inject(struct sim *s, int to, unsigned line, const union addr *src,
 }
 
 /* --- birth and death --- */
-
-struct sim_setup
-sim_setup(unsigned lines)
-{
-	struct sim_setup su = {
-		.lines = lines, .seed = 1, .timeout_ms = 10000
-	};
-
-	for (unsigned i = 0; i < LINKS_MAX; i++) {
-		su.up_Bps[i] = su.down_Bps[i] = 1250000;
-		su.delay[i] = 10 * MSEC;
-	}
-	return su;
-}
 
 struct sim *
 sim_new(const struct sim_setup *setup)
