@@ -241,6 +241,13 @@ class Host:
         """Runs lines of ip(8), all or up to the first that fails."""
         self.run("ip", "-batch", "-", input="\n".join(lines) + "\n")
 
+    def await_links(self):
+        """Waits until no interface drops what it is given: the kernel sets
+        them to work some time after both ends of a cable are up."""
+        wait_for(lambda: not re.search(
+            r"UP[,>].* qdisc noop|NO-CARRIER", self.shell("ip link show up")),
+            5, f"links of {self.name}")
+
     def spawn(self, *command, **options):
         """Starts a command; it ends with the lab at the latest."""
         options.setdefault("stdin", subprocess.DEVNULL)

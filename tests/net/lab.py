@@ -260,6 +260,8 @@ class Lab:
             self.start_emulator(seed, jumbo)
             for number, line in enumerate(self.lines, 1):
                 self.build_line(line, number)
+            for host in (self.m, self.a, self.b):
+                host.await_links()
             if self.n:
                 self.renew_nat()
             if behind:
@@ -410,7 +412,21 @@ class Lab:
             text = daemon.stderr()
             if text:
                 parts.append(f"--- stderr of {daemon.name}\n{text}")
-        return "\n".join(parts)
+        return "\n".join(parts + self.figures())
+
+    def figures(self):
+        """Counters of the lines and of the daemons that still run."""
+        parts = []
+        try:
+            for number, line in self.stats().items():
+                parts.append(f"--- line {number}: {line}")
+            for daemon in self.daemons:
+                if daemon.running():
+                    parts.append(f"--- status of {daemon.name}: "
+                                 f"{daemon.status_if_any()}")
+        except (OSError, AttributeError, ValueError) as e:
+            parts.append(f"--- no more figures: {e}")
+        return parts
 
     def close(self):
         if self not in open_labs:
