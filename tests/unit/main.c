@@ -37,6 +37,7 @@
 	suite(session) \
 	suite(handshake) \
 	suite(handshake_bad) \
+	suite(tunnel) \
 	suite(ipc) \
 	suite(request) \
 	suite(hook) \
