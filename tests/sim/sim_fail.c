@@ -414,6 +414,49 @@ START_TEST(a_link_that_was_away_stays_up_afterwards)
 }
 END_TEST
 
+/* Each file has its own time-out: the other end need not know it. */
+START_TEST(a_shorter_timeout_at_one_end_holds)
+{
+	struct sim_setup su = three_lines();
+	struct sim *s;
+
+	su.timeout_ms = 60000;
+	su.end[_i].link = "timeout = 1";
+	s = sim_new_up(&su);
+	sim_until(s, 60 * SEC);
+	both_have(s, 3);
+	ck_assert_uint_eq(s->end[CLIENT].events[TUNNEL_LINK_DOWN], 0);
+	ck_assert_uint_eq(s->end[SERVER].events[TUNNEL_LINK_DOWN], 0);
+	sim_cut(s, 1, true);
+	sim_for(s, 1200 * MSEC);
+	ck_assert(!sim_link(s, _i, 1)->up);
+	sim_cut(s, 1, false);
+	ck_assert(sim_wait_up(s, 3, 3 * SEC));
+	sim_check(s);
+	sim_free(s);
+}
+END_TEST
+
+/* Idle: the last proof is older than the new time-out. */
+START_TEST(a_timeout_made_shorter_takes_no_link_down)
+{
+	struct sim_setup su = three_lines();
+	struct sim *s;
+
+	su.timeout_ms = 60000;
+	s = sim_new_up(&su);
+	sim_until(s, 31900 * MSEC);
+	s->setup.end[_i].link = "timeout = 1";
+	sim_reload(s, _i, false);
+	sim_for(s, 20 * SEC);
+	both_have(s, 3);
+	ck_assert_uint_eq(s->end[CLIENT].events[TUNNEL_LINK_DOWN], 0);
+	ck_assert_uint_eq(s->end[SERVER].events[TUNNEL_LINK_DOWN], 0);
+	sim_check(s);
+	sim_free(s);
+}
+END_TEST
+
 START_TEST(a_fallback_carries_only_while_it_must)
 {
 	struct sim_setup su = three_lines();
@@ -498,6 +541,9 @@ sim_fail_suite(void)
 	tcase_add_test(tc, reloads_leave_unchanged_links_alone);
 	tcase_add_loop_test(tc, a_moved_link_stays_up_afterwards, 0, 2);
 	tcase_add_loop_test(tc, a_link_that_was_away_stays_up_afterwards, 0, 2);
+	tcase_add_loop_test(tc, a_shorter_timeout_at_one_end_holds, 0, 2);
+	tcase_add_loop_test(
+	    tc, a_timeout_made_shorter_takes_no_link_down, 0, 2);
 	tcase_add_test(tc, a_fallback_carries_only_while_it_must);
 	tcase_add_test(tc, idle_links_cost_next_to_nothing);
 	suite_add_tcase(suite, tc);

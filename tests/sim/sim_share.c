@@ -232,6 +232,38 @@ START_TEST(a_saturated_line_keeps_to_its_rate)
 }
 END_TEST
 
+static void
+burst(struct sim *s, void *arg)
+{
+	struct sim_flow *f = arg;
+
+	for (int i = 0; i < 200; i++)
+		sim_flow_send(f, f->from, f->len, NULL);
+	sim_at(s, s->now + SEC / 2, burst, f);
+}
+
+/* Silence does not save up more than the depth. */
+START_TEST(bursts_after_silence_keep_to_the_rate)
+{
+	struct sim_setup su = sim_setup(1);
+	struct meter *m = calloc(1, sizeof(*m));
+	struct sim *s;
+
+	ck_assert_ptr_nonnull(m);
+	m->rate_Bps = su.up_Bps[0];
+	s = sim_new_up(&su);
+	s->filter = measure;
+	s->filter_ctx = m;
+	burst(s, sim_flow(s, CLIENT, 1000));
+	sim_for(s, 5 * SEC);
+	ck_assert_uint_le(
+	    m->worst, bytes_in(m->rate_Bps, WINDOW + PACER_DEPTH) + 1460 + 300);
+	ck_assert_uint_gt(m->worst, bytes_in(m->rate_Bps, WINDOW * 9 / 10));
+	sim_free(s);
+	free(m);
+}
+END_TEST
+
 START_TEST(overhead_is_counted)
 {
 	struct sim_setup su = sim_setup(1);
@@ -325,6 +357,7 @@ sim_share_suite(void)
 	tc = tcase_create("pacer");
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, a_saturated_line_keeps_to_its_rate, 0, 15);
+	tcase_add_test(tc, bursts_after_silence_keep_to_the_rate);
 	tcase_add_test(tc, overhead_is_counted);
 	tcase_add_loop_test(tc, the_lesser_of_both_rates_counts, 0, 2);
 	suite_add_tcase(suite, tc);
