@@ -33,15 +33,15 @@ struct path {
 
 struct link_stats {
 	uint64_t tx_packets, rx_packets; /* datagrams */
-	uint64_t tx_bytes, rx_bytes; /* outer IP bytes */
-	uint64_t handshakes; /* completed */
-	uint64_t flaps; /* times it went down */
+	uint64_t tx_bytes, rx_bytes;	 /* outer IP bytes */
+	uint64_t handshakes;		 /* completed */
+	uint64_t flaps;			 /* times it went down */
 	uint64_t drop_malformed;
 	uint64_t drop_auth; /* wrong tag, MAC or challenge */
 	uint64_t drop_replay;
 	uint64_t drop_stranger; /* of an epoch or address we do not know */
-	uint64_t drop_limit; /* handshakes beyond the limits */
-	uint64_t drop_send; /* refused by our socket */
+	uint64_t drop_limit;	/* handshakes beyond the limits */
+	uint64_t drop_send;	/* refused by our socket */
 };
 
 /* Packets lost, from the growth of two totals; halved every few seconds. */
@@ -66,28 +66,28 @@ struct link {
 	struct conf_link conf;
 
 	/* state: how to reach the peer */
-	int family; /* of our socket; 0: there is none */
+	int family;			  /* of our socket; 0: there is none */
 	union addr addrs[LINK_ADDRS_MAX]; /* what remotehost resolved to */
 	size_t naddrs, addr_next;
-	struct path path; /* where the peer was proven to be */
-	mono_t socket_at; /* next request for a socket; MONO_NEVER: none due */
+	struct path path;  /* where the peer was proven to be */
+	mono_t socket_at;  /* next request for a socket; MONO_NEVER: none due */
 	mono_t resolve_at; /* next request for addresses */
 	unsigned socket_tries, resolve_tries; /* for the back-off */
 
 	/* state: keys */
-	struct session cur; /* seals, opens */
+	struct session cur;  /* seals, opens */
 	struct session prev; /* opens what was on its way at a change of keys */
 	mono_t prev_until;
 	struct session next; /* client: answered, not yet used by the server */
 	struct hs_peer next_peer; /* client: who answered */
-	uint8_t auth[HS_LEN]; /* client, cipher none: goes with next */
+	uint8_t auth[HS_LEN];	  /* client, cipher none: goes with next */
 	struct path next_path;
 	struct hs_client attempt; /* client */
-	mono_t hello_at; /* client: next HELLO; MONO_NEVER: none due */
-	mono_t hello_sent_at; /* the last one */
-	unsigned hello_tries; /* since the last session */
-	bool renew; /* client: once more when next is in force */
-	mono_t confirm_at; /* client: next packet under next */
+	mono_t hello_at;	  /* client: next HELLO; MONO_NEVER: none due */
+	mono_t hello_sent_at;	  /* the last one */
+	unsigned hello_tries;	  /* since the last session */
+	bool renew;		  /* client: once more when next is in force */
+	mono_t confirm_at;	  /* client: next packet under next */
 	unsigned confirm_tries;
 	struct hs_pending pending[LINK_PENDING_MAX]; /* server */
 	mono_t reject_at; /* server: no earlier REJECT than this */
@@ -98,21 +98,21 @@ struct link {
 
 	/* state: traffic */
 	bool up;
-	bool in_use; /* up, and no fallback while others are up */
-	mono_t up_at; /* of the last change */
+	bool in_use;	 /* up, and no fallback while others are up */
+	mono_t up_at;	 /* of the last change */
 	uint64_t tx_seq; /* of the next packet; never goes back */
 	struct pacer pacer;
 	uint64_t vtime; /* scheduler: work done, weighted by rate */
 	struct priority_meter ahead; /* what went ahead of the queue */
 	mono_t alive_at; /* the latest instant we sent something that arrived */
 	mono_t heard_at; /* last authentic packet */
-	mono_t keepalive_at; /* last KEEPALIVE sent */
-	mono_t srtt, rttvar; /* RFC 6298; 0: not known */
-	uint32_t rx_stamp; /* the peer's, of its last packet */
-	mono_t rx_stamp_at; /* when that came; 0: none yet */
-	uint64_t rx_highest; /* of the peer's link sequence */
+	mono_t keepalive_at;  /* last KEEPALIVE sent */
+	mono_t srtt, rttvar;  /* RFC 6298; 0: not known */
+	uint32_t rx_stamp;    /* the peer's, of its last packet */
+	mono_t rx_stamp_at;   /* when that came; 0: none yet */
+	uint64_t rx_highest;  /* of the peer's link sequence */
 	uint64_t rx_received; /* packets of the peer's sequence */
-	uint64_t counted; /* rx_received as last told to the peer */
+	uint64_t counted;     /* rx_received as last told to the peer */
 	struct loss_meter tx_loss, rx_loss;
 	uint64_t probe; /* 8 random bytes for a new address; 0: none running */
 	struct path probe_path;
