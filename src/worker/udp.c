@@ -55,9 +55,16 @@ in_size(const struct udp *u)
 static size_t
 fill_buffers(struct udp *u)
 {
+	size_t size = in_size(u);
+
 	for (size_t i = 0; i < UDP_BATCH; i++) {
+		/* Made when the MTU was lower. */
+		if (u->in[i] != NULL && u->in[i]->size < size) {
+			pktbuf_free(u->tunnel->pool, u->in[i]);
+			u->in[i] = NULL;
+		}
 		if (u->in[i] == NULL)
-			u->in[i] = pktbuf_alloc(u->tunnel->pool, in_size(u));
+			u->in[i] = pktbuf_alloc(u->tunnel->pool, size);
 		if (u->in[i] == NULL)
 			return i;
 	}
