@@ -24,11 +24,13 @@ def pytest_runtest_makereport(item, call):
 
 
 @pytest.fixture
-def make_lab():
+def make_lab(request):
     """Makes labs that end with the test: make_lab([Line(...), ...])."""
     made = []
+    quiet = request.node.get_closest_marker("measure") is not None
 
     def make(*args, **options):
+        options.setdefault("quiet", quiet)
         made.append(lab.Lab(*args, **options))
         return made[-1]
 

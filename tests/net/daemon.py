@@ -43,8 +43,8 @@ class Daemon:
         self.name = name or host.name
         self.args = list(args)
         self.env = env
+        self.prefix = []
         self.process = None
-        self.exit_status = None
         self.conf_path = f"{host.dir}/{self.name}.conf"
         self.hook_path = f"{host.dir}/hook"
         self.stderr_path = f"{host.dir}/{self.name}.stderr"
@@ -66,7 +66,7 @@ class Daemon:
         self.write_conf()
         with open(self.stderr_path, "a") as err:
             self.process = self.host.spawn(
-                f"{self.build}/src/mlvpn", "-c", self.conf_path,
+                *self.prefix, f"{self.build}/src/mlvpn", "-c", self.conf_path,
                 "-n", self.name, *self.args, *args, stderr=err, stdout=err,
                 env={**os.environ, **(self.env or {})})
         return self
