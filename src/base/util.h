@@ -35,6 +35,12 @@ union addr {
 /* Now, by the clock that also counts the time spent suspended. */
 mono_t mono_now(void);
 
+static inline mono_t
+mono_earlier(mono_t a, mono_t b)
+{
+	return a < b ? a : b;
+}
+
 /* The length for bind, sendto and the like; 0 for AF_UNSPEC. */
 socklen_t addr_len(const union addr *a);
 /* Same host and port; a v4-mapped address equals its IPv4 one. */

@@ -173,12 +173,6 @@ reap_worker(struct parent *p, mono_t now)
 	p->status = 1;
 }
 
-static mono_t
-earlier(mono_t a, mono_t b)
-{
-	return a < b ? a : b;
-}
-
 /* Does what is due; returns when the next thing is. */
 static mono_t
 run(struct parent *p, mono_t now)
@@ -193,13 +187,13 @@ run(struct parent *p, mono_t now)
 	}
 	at = kdf_run(&p->kdf, now);
 	reload_run(p, now);
-	at = earlier(at, reload_deadline(p));
-	at = earlier(at, monitor_run(&p->monitor, p->conf, now));
-	at = earlier(at, requests_run(&p->requests, now));
-	at = earlier(at, links_run(p, now));
-	at = earlier(at, resolver_run(&p->resolver, now));
-	at = earlier(at, hook_run(&p->hook, now));
-	return earlier(at, p->kill_at);
+	at = mono_earlier(at, reload_deadline(p));
+	at = mono_earlier(at, monitor_run(&p->monitor, p->conf, now));
+	at = mono_earlier(at, requests_run(&p->requests, now));
+	at = mono_earlier(at, links_run(p, now));
+	at = mono_earlier(at, resolver_run(&p->resolver, now));
+	at = mono_earlier(at, hook_run(&p->hook, now));
+	return mono_earlier(at, p->kill_at);
 }
 
 static int

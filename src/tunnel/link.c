@@ -21,6 +21,17 @@
 /* Sessions end when no handshake renewed them for this long. */
 #define KEY_AGE_MAX (3 * 3600 * NSEC_PER_SEC)
 
+/* The rate to send at: the least of both ends' wishes; 0: not limited. */
+static uint64_t
+tx_rate(const struct tunnel *t, const struct link *l)
+{
+	uint64_t own = t->server ? l->conf.download_Bps : l->conf.upload_Bps;
+
+	if (own == 0 || (l->peer_rx_Bps != 0 && l->peer_rx_Bps < own))
+		return l->peer_rx_Bps;
+	return own;
+}
+
 void
 link_init(struct tunnel *t, struct link *l, unsigned slot,
     const struct conf_link *conf, mono_t now)
@@ -37,7 +48,7 @@ link_init(struct tunnel *t, struct link *l, unsigned slot,
 	l->confirm_at = MONO_NEVER;
 	l->socket_at = now;
 	l->resolve_at = t->server ? MONO_NEVER : now;
-	pacer_init(&l->pacer, link_tx_rate(t, l), conf->overhead_bytes, now);
+	pacer_init(&l->pacer, tx_rate(t, l), conf->overhead_bytes, now);
 	sched_join(t, l);
 }
 
@@ -51,8 +62,7 @@ link_forget_keys(struct link *l)
 }
 
 void
-link_close(
-    struct tunnel *t, struct link *l, const char *reason, mono_t now)
+link_close(struct tunnel *t, struct link *l, const char *reason, mono_t now)
 {
 	if (l->cur.used && l->family != 0)
 		link_send_control(
@@ -70,24 +80,28 @@ link_tune(
     struct tunnel *t, struct link *l, const struct conf_link *conf, mono_t now)
 {
 	bool rates = l->conf.upload_Bps != conf->upload_Bps ||
-	    l->conf.download_Bps != conf->download_Bps;
+		     l->conf.download_Bps != conf->download_Bps;
 
+	/* The last proof of life may be older than the new time-out. */
+	if (conf->timeout_ms < l->conf.timeout_ms) {
+		l->alive_at = now;
+		t->keepalive_due_at = now;
+	}
 	l->conf = *conf;
-	pacer_set_rate(&l->pacer, link_tx_rate(t, l), conf->overhead_bytes);
+	link_set_rate(t, l);
 	/* The peer learns our rates in a handshake. */
 	if (rates)
 		link_hs_renew(t, l, now);
 }
 
-uint64_t
-link_tx_rate(const struct tunnel *t, const struct link *l)
+void
+link_set_rate(struct tunnel *t, struct link *l)
 {
-	uint64_t own =
-	    t->server ? l->conf.download_Bps : l->conf.upload_Bps;
+	uint64_t before = l->pacer.rate_Bps;
 
-	if (own == 0 || (l->peer_rx_Bps != 0 && l->peer_rx_Bps < own))
-		return l->peer_rx_Bps;
-	return own;
+	pacer_set_rate(&l->pacer, tx_rate(t, l), l->conf.overhead_bytes);
+	if (l->pacer.rate_Bps != before)
+		sched_restart(t);
 }
 
 mono_t
@@ -168,8 +182,7 @@ link_set_up(struct tunnel *t, struct link *l, mono_t now)
 }
 
 void
-link_set_down(
-    struct tunnel *t, struct link *l, const char *reason, mono_t now)
+link_set_down(struct tunnel *t, struct link *l, const char *reason, mono_t now)
 {
 	char peer[ADDRTEXT_MAX];
 
@@ -320,12 +333,6 @@ link_keepalive(struct tunnel *t, struct link *l, mono_t now)
 
 /* --- time --- */
 
-static mono_t
-earlier(mono_t a, mono_t b)
-{
-	return a < b ? a : b;
-}
-
 /* 2, 4, 8 ... 64 s, less up to a quarter, so that links do not keep step. */
 static mono_t
 back_off(struct tunnel *t, unsigned tries)
@@ -335,7 +342,7 @@ back_off(struct tunnel *t, unsigned tries)
 
 	t->ops.random(t->ops.ctx, &r, sizeof(r));
 	return span - (mono_t)(r % (uint32_t)(span / NSEC_PER_USEC / 4)) *
-	    NSEC_PER_USEC;
+			  NSEC_PER_USEC;
 }
 
 static mono_t
@@ -349,19 +356,39 @@ run_requests(struct tunnel *t, struct link *l, mono_t now)
 		l->resolve_at = now + back_off(t, l->resolve_tries++);
 		t->ops.event(t->ops.ctx, TUNNEL_WANT_ADDRESS, l->slot);
 	}
-	return earlier(l->socket_at, l->resolve_at);
+	return mono_earlier(l->socket_at, l->resolve_at);
+}
+
+/*
+ * The server's own keepalives, for a client that sends too few: its time-out
+ * is longer, or some were lost.
+ */
+static mono_t
+ask_client(struct tunnel *t, struct link *l, mono_t timeout, mono_t now)
+{
+	mono_t ask_at = l->alive_at + timeout * 3 / 5;
+
+	if (l->keepalive_at + timeout / 5 > ask_at)
+		ask_at = l->keepalive_at + timeout / 5;
+	if (now < ask_at)
+		return ask_at;
+	link_keepalive(t, l, now);
+	return now + timeout / 5;
 }
 
 static mono_t
 run_liveness(struct tunnel *t, struct link *l, mono_t now)
 {
 	mono_t timeout = (mono_t)l->conf.timeout_ms * NSEC_PER_MSEC;
+	mono_t end = l->alive_at + timeout;
 	char reason[48];
 
 	if (!l->up)
 		return MONO_NEVER;
-	if (now - l->alive_at < timeout)
-		return l->alive_at + timeout;
+	if (now < end && t->server)
+		return mono_earlier(end, ask_client(t, l, timeout, now));
+	if (now < end)
+		return end;
 	if (l->conf.timeout_ms % 1000 == 0)
 		snprintf(reason, sizeof(reason), "no answer for %u s",
 		    l->conf.timeout_ms / 1000);
@@ -390,7 +417,7 @@ run_keys(struct tunnel *t, struct link *l, mono_t now)
 		link_forget_keys(l);
 		return now;
 	}
-	return earlier(l->prev_until, end);
+	return mono_earlier(l->prev_until, end);
 }
 
 mono_t
@@ -398,9 +425,9 @@ link_run(struct tunnel *t, struct link *l, mono_t now)
 {
 	mono_t next = run_liveness(t, l, now);
 
-	next = earlier(next, run_keys(t, l, now));
-	next = earlier(next, run_requests(t, l, now));
+	next = mono_earlier(next, run_keys(t, l, now));
+	next = mono_earlier(next, run_requests(t, l, now));
 	if (!t->server)
-		next = earlier(next, link_hs_run(t, l, now));
+		next = mono_earlier(next, link_hs_run(t, l, now));
 	return next;
 }

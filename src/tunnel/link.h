@@ -169,8 +169,8 @@ void link_set_down(
 /* Notes what an authentic packet under s says of the line's health. */
 void link_heard(struct tunnel *t, struct link *l, const struct session *s,
     uint64_t seq, const struct wire_inner *in, mono_t now);
-/* The rate to send at: the least of both ends' wishes; 0: not limited. */
-uint64_t link_tx_rate(const struct tunnel *t, const struct link *l);
+/* Takes over the rate that both ends' wishes make. */
+void link_set_rate(struct tunnel *t, struct link *l);
 /* One-way time to the peer if nothing waits; half the RTT. */
 mono_t link_delay(const struct link *l);
 /* 0..1 */

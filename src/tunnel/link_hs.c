@@ -31,12 +31,6 @@
 #define TELL_TRIES 5 /* unanswered HELLOs before the log says so */
 #define LOG_PERIOD (60 * NSEC_PER_SEC)
 
-static mono_t
-earlier(mono_t a, mono_t b)
-{
-	return a < b ? a : b;
-}
-
 static const struct hs_keys *
 current_keys(const struct tunnel *t)
 {
@@ -133,8 +127,7 @@ link_hs_confirmed(struct tunnel *t, struct link *l, struct session *s,
 	l->hello_tries = 0;
 	l->stats.handshakes++;
 	link_hs_reset(l);
-	pacer_set_rate(
-	    &l->pacer, link_tx_rate(t, l), l->conf.overhead_bytes);
+	link_set_rate(t, l);
 	log_debug("link %s: new keys, epoch %u", l->conf.name, l->cur.epoch);
 	if (l->up)
 		tunnel_retune(t);
@@ -290,10 +283,10 @@ link_hs_run(struct tunnel *t, struct link *l, mono_t now)
 		send_confirm(t, l, now);
 	if (now >= l->hello_at)
 		send_hello(t, l, now);
-	next = earlier(l->confirm_at, l->hello_at);
+	next = mono_earlier(l->confirm_at, l->hello_at);
 	if (l->up && l->cur.used && l->hello_at == MONO_NEVER &&
 	    !l->next.used)
-		next = earlier(next, l->cur.created_at + RENEW_AGE);
+		next = mono_earlier(next, l->cur.created_at + RENEW_AGE);
 	return next;
 }
 

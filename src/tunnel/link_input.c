@@ -29,6 +29,19 @@ sample_rtt(struct link *l, mono_t rtt)
 	l->srtt += (rtt - l->srtt) / 8;
 }
 
+/* If the line works again both ways: the keys have survived. */
+static void
+heard_while_down(struct tunnel *t, struct link *l, mono_t proven_at, mono_t now)
+{
+	mono_t timeout = (mono_t)l->conf.timeout_ms * NSEC_PER_MSEC;
+
+	if (now - proven_at < timeout)
+		link_set_up(t, l, now);
+	/* A client with a longer time-out is too slow to prove it. */
+	else if (t->server && now - l->keepalive_at >= timeout / 5)
+		link_keepalive(t, l, now);
+}
+
 void
 link_heard(struct tunnel *t, struct link *l, const struct session *s,
     uint64_t seq, const struct wire_inner *in, mono_t now)
@@ -56,15 +69,13 @@ link_heard(struct tunnel *t, struct link *l, const struct session *s,
 	if (proven_at > l->alive_at)
 		l->alive_at = proven_at;
 	loss_meter_update(&l->rx_loss, l->rx_highest, l->rx_received, now);
-	/* The line works again both ways: the keys have survived. */
-	if (!l->up && l->cur.used && l->path.peer.sa.sa_family != AF_UNSPEC &&
-	    now - proven_at < (mono_t)l->conf.timeout_ms * NSEC_PER_MSEC)
-		link_set_up(t, l, now);
+	if (!l->up && l->cur.used && l->path.peer.sa.sa_family != AF_UNSPEC)
+		heard_while_down(t, l, proven_at, now);
 }
 
 static void
-probe_answered(struct link *l, const uint8_t *payload, size_t len,
-    const struct path *from)
+probe_answered(
+    struct link *l, const uint8_t *payload, size_t len, const struct path *from)
 {
 	char old[ADDRTEXT_MAX], new[ADDRTEXT_MAX];
 
@@ -88,7 +99,7 @@ link_control(struct tunnel *t, struct link *l, struct session *s,
 	struct wire_counts c;
 
 	if (len >= WIRE_COUNTS_LEN && (in->control == WIRE_KEEPALIVE ||
-				in->control == WIRE_KEEPALIVE_ACK)) {
+					  in->control == WIRE_KEEPALIVE_ACK)) {
 		wire_get_counts(&c, payload);
 		loss_meter_update(&l->tx_loss, c.highest, c.received, now);
 	}
@@ -136,8 +147,8 @@ remember_path(struct tunnel *t, struct link *l, const struct session *s,
 	while (l->probe == 0);
 	l->probe_path = *from;
 	l->probe_at = now;
-	link_send_control(t, l, &l->cur, WIRE_PROBE, &l->probe,
-	    sizeof(l->probe), from, now);
+	link_send_control(
+	    t, l, &l->cur, WIRE_PROBE, &l->probe, sizeof(l->probe), from, now);
 }
 
 static void
@@ -220,8 +231,7 @@ link_input(struct tunnel *t, struct link *l, struct pktbuf *pb,
 	l->stats.rx_packets++;
 	l->stats.rx_bytes += tunnel_outer_len(pb->len, &from->peer);
 	if (pb->len == HS_LEN && pb->data[0] <= WIRE_AUTH)
-		link_hs_input(
-		    t, l, pb->data[0], pb->data, pb->len, from, now);
+		link_hs_input(t, l, pb->data[0], pb->data, pb->len, from, now);
 	else if (sealed_input(t, l, pb, from, now))
 		return;
 	pktbuf_free(t->pool, pb);

@@ -101,6 +101,13 @@ sched_join(struct tunnel *t, struct link *l)
 	l->vtime = t->vtime;
 }
 
+void
+sched_restart(struct tunnel *t)
+{
+	for (unsigned i = 0; i < LINKS_MAX; i++)
+		sched_join(t, &t->links[i]);
+}
+
 static void
 drain(struct priority_meter *m, mono_t now)
 {

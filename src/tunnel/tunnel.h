@@ -138,6 +138,8 @@ struct link *sched_first(struct tunnel *t, mono_t now);
 void sched_charge(struct tunnel *t, struct link *l, size_t len);
 /* A link comes (back) into use: it gets no credit for the time it was away. */
 void sched_join(struct tunnel *t, struct link *l);
+/* Rates changed, and with them what work is: all links start even. */
+void sched_restart(struct tunnel *t);
 /* Counts a packet of len outer bytes that went ahead. */
 void sched_charge_ahead(struct link *l, size_t len, mono_t now);
 /* When the queue can go on: the earliest credit of a link in use. */

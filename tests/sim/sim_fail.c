@@ -267,11 +267,30 @@ START_TEST(without_cipher_a_new_address_needs_a_handshake)
 }
 END_TEST
 
-START_TEST(the_servers_new_address_is_resolved_anew)
+/* The server asks before its time-out ends, and the client follows. */
+START_TEST(a_server_that_moves_is_followed)
 {
 	struct sim_setup su = three_lines();
 	struct sim *s = sim_new_up(&su);
 
+	sim_for(s, 3 * SEC);
+	s->line[0].addr[SERVER].in4.sin_addr.s_addr ^= htonl(0x100);
+	sim_for(s, TIMEOUT);
+	both_have(s, 3);
+	ck_assert_uint_eq(sim_log_count(s, CLIENT, "peer moved"), 1);
+	ck_assert_uint_eq(s->end[CLIENT].events[TUNNEL_LINK_DOWN], 0);
+	sim_free(s);
+}
+END_TEST
+
+START_TEST(the_servers_new_address_is_resolved_anew)
+{
+	struct sim_setup su = three_lines();
+	struct sim *s;
+
+	/* In clear nobody is followed. */
+	su.end[CLIENT].cipher = su.end[SERVER].cipher = "none";
+	s = sim_new_up(&su);
 	sim_for(s, 3 * SEC);
 	s->line[0].addr[SERVER].in4.sin_addr.s_addr ^= htonl(0x100);
 	ck_assert(sim_wait_up(s, 2, TIMEOUT + SEC));
@@ -532,6 +551,7 @@ sim_fail_suite(void)
 	tcase_add_test(tc, a_client_that_roams_is_followed);
 	tcase_add_test(tc, the_path_moves_only_after_the_probe_was_answered);
 	tcase_add_test(tc, without_cipher_a_new_address_needs_a_handshake);
+	tcase_add_test(tc, a_server_that_moves_is_followed);
 	tcase_add_test(tc, the_servers_new_address_is_resolved_anew);
 	tcase_add_loop_test(tc, a_lost_socket_is_asked_for_and_used, 0, 2);
 	tcase_add_test(tc, a_send_error_takes_the_link_down_and_it_comes_back);

@@ -112,6 +112,31 @@ START_TEST(without_rates_packets_take_turns)
 }
 END_TEST
 
+/* What a slow line owed under its rate is no debt without one. */
+START_TEST(when_rates_are_taken_away_packets_take_turns)
+{
+	struct sim_setup su = sim_setup(2);
+	struct sim *s;
+	uint64_t n[2];
+
+	su.up_Bps[0] = 32000;
+	s = sim_new_up(&su);
+	sim_load(s, CLIENT, 1200000, 20 * SEC);
+	sim_until(s, 5 * SEC);
+	s->setup.up_Bps[0] = s->setup.up_Bps[1] = 0;
+	sim_reload(s, CLIENT, false);
+	sim_for(s, SEC);
+	for (unsigned i = 0; i < 2; i++)
+		n[i] = s->line[i].dir[CLIENT].data;
+	sim_for(s, 5 * SEC);
+	for (unsigned i = 0; i < 2; i++)
+		n[i] = s->line[i].dir[CLIENT].data - n[i];
+	ck_assert_uint_gt(n[0], 1000);
+	ck_assert_int_le(llabs((long long)(n[0] - n[1])), 1);
+	sim_free(s);
+}
+END_TEST
+
 /* A line that comes back is not given all that it missed. */
 START_TEST(shares_are_right_again_after_an_outage)
 {
@@ -351,6 +376,7 @@ sim_share_suite(void)
 	    lines_at_part_load_share_in_proportion_to_their_rates, 0,
 	    3 * nitems_of(ratios));
 	tcase_add_test(tc, without_rates_packets_take_turns);
+	tcase_add_test(tc, when_rates_are_taken_away_packets_take_turns);
 	tcase_add_test(tc, shares_are_right_again_after_an_outage);
 	tcase_add_loop_test(tc, one_tcp_flow_fills_two_equal_lines, 0, 2);
 	suite_add_tcase(suite, tc);
