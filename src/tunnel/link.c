@@ -415,6 +415,9 @@ run_keys(struct tunnel *t, struct link *l, mono_t now)
 		if (l->up)
 			link_set_down(t, l, "keys expired", now);
 		link_forget_keys(l);
+		/* Had a handshake been under way, it ended here. */
+		if (!t->server)
+			l->hello_at = now;
 		return now;
 	}
 	return mono_earlier(l->prev_until, end);

@@ -78,6 +78,7 @@ struct link {
 	struct session cur;  /* seals, opens */
 	struct session prev; /* opens what was on its way at a change of keys */
 	mono_t prev_until;
+	bool prev_is_gone; /* of a peer that has begun anew since */
 	struct session next; /* client: answered, not yet used by the server */
 	struct hs_peer next_peer; /* client: who answered */
 	uint8_t auth[HS_LEN];	  /* client, cipher none: goes with next */
@@ -105,7 +106,6 @@ struct link {
 	uint64_t vtime; /* scheduler: work done, weighted by rate */
 	struct priority_meter ahead; /* what went ahead of the queue */
 	mono_t alive_at; /* the latest instant we sent something that arrived */
-	mono_t heard_at; /* last authentic packet */
 	mono_t keepalive_at;  /* last KEEPALIVE sent */
 	mono_t srtt, rttvar;  /* RFC 6298; 0: not known */
 	uint32_t rx_stamp;    /* the peer's, of its last packet */

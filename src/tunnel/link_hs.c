@@ -49,10 +49,11 @@ struct session *
 link_hs_find(struct link *l, uint8_t epoch, struct hs_pending **pending)
 {
 	*pending = NULL;
-	if (l->cur.used && l->cur.epoch == epoch)
-		return &l->cur;
+	/* A server that started anew may have given the epoch of cur again. */
 	if (l->next.used && l->next.epoch == epoch)
 		return &l->next;
+	if (l->cur.used && l->cur.epoch == epoch)
+		return &l->cur;
 	if (l->prev.used && l->prev.epoch == epoch)
 		return &l->prev;
 	for (size_t i = 0; i < LINK_PENDING_MAX; i++) {
@@ -105,12 +106,14 @@ link_hs_confirmed(struct tunnel *t, struct link *l, struct session *s,
 {
 	char old[ADDRTEXT_MAX], new[ADDRTEXT_MAX];
 	const struct path *path = pending != NULL ? from : &l->next_path;
+	const struct hs_peer *peer =
+	    pending != NULL ? &pending->peer : &l->next_peer;
 
-	session_clear(&l->prev);
 	session_move(&l->prev, &l->cur);
 	l->prev_until = l->prev.used ? now + PREV_KEYS : MONO_NEVER;
+	l->prev_is_gone = peer->instance != l->peer_instance;
 	session_move(&l->cur, s);
-	learn_peer(t, l, pending != NULL ? &pending->peer : &l->next_peer);
+	learn_peer(t, l, peer);
 	if (!l->up) {
 		/* A guess, or none, until the first echo. */
 		l->srtt = pending != NULL ? now - pending->answered_at : 0;
@@ -229,9 +232,12 @@ send_hello(struct tunnel *t, struct link *l, mono_t now)
 {
 	struct path path;
 
-	l->hello_at = now + hello_gap(t, l);
-	if (!current_keys(t)->valid || hello_path(l, &path) == -1)
+	/* Keys and addresses set hello_at when they come. */
+	if (!current_keys(t)->valid || hello_path(l, &path) == -1) {
+		l->hello_at = now + HELLO_SLOWEST;
 		return;
+	}
+	l->hello_at = now + hello_gap(t, l);
 	if (start_attempt(t, l, now) == -1) {
 		log_warnx("link %s: cannot make a handshake", l->conf.name);
 		return;
@@ -265,9 +271,10 @@ static bool
 keys_are_old(const struct link *l, mono_t now)
 {
 	return l->cur.used && l->up && l->hello_at == MONO_NEVER &&
-	    !l->next.used &&
-	    (now - l->cur.created_at >= RENEW_AGE ||
-		l->cur.tx_packets >= RENEW_PACKETS);
+	       !l->next.used &&
+	       (now - l->cur.created_at >= RENEW_AGE ||
+		   l->cur.tx_packets >= RENEW_PACKETS ||
+		   l->cur.rx_packets >= RENEW_PACKETS);
 }
 
 mono_t
@@ -284,8 +291,7 @@ link_hs_run(struct tunnel *t, struct link *l, mono_t now)
 	if (now >= l->hello_at)
 		send_hello(t, l, now);
 	next = mono_earlier(l->confirm_at, l->hello_at);
-	if (l->up && l->cur.used && l->hello_at == MONO_NEVER &&
-	    !l->next.used)
+	if (l->up && l->cur.used && l->hello_at == MONO_NEVER && !l->next.used)
 		next = mono_earlier(next, l->cur.created_at + RENEW_AGE);
 	return next;
 }
@@ -339,8 +345,7 @@ client_input(struct tunnel *t, struct link *l, const uint8_t *msg, size_t len,
 /* --- server --- */
 
 static const struct hs_keys *
-verify_hello(
-    const struct tunnel *t, const uint8_t *msg, size_t len, mono_t now)
+verify_hello(const struct tunnel *t, const uint8_t *msg, size_t len, mono_t now)
 {
 	const struct hs_keys *k = current_keys(t);
 
@@ -360,8 +365,7 @@ epoch_is_free(struct link *l, uint8_t epoch)
 	if (link_hs_find(l, epoch, &pending) != NULL)
 		return false;
 	for (size_t i = 0; i < LINK_PENDING_MAX; i++)
-		if (l->pending[i].used &&
-		    l->pending[i].session.epoch == epoch)
+		if (l->pending[i].used && l->pending[i].session.epoch == epoch)
 			return false;
 	return true;
 }
@@ -421,8 +425,8 @@ answer_again(struct tunnel *t, struct link *l, struct hs_pending *p,
 }
 
 static void
-reject(struct tunnel *t, struct link *l, struct hs_pending *p,
-    enum hs_result r, const struct path *from, mono_t now)
+reject(struct tunnel *t, struct link *l, struct hs_pending *p, enum hs_result r,
+    const struct path *from, mono_t now)
 {
 	tell_mismatch(t, l, r, &p->peer, now);
 	if (now >= l->reject_at) {

@@ -48,10 +48,10 @@ link_heard(struct tunnel *t, struct link *l, const struct session *s,
 {
 	mono_t rtt, proven_at;
 
-	l->heard_at = now;
+	/* Late packets of a peer that has begun anew count for nothing. */
+	if (s == &l->prev && l->prev_is_gone)
+		return;
 	l->rx_received++;
-	/* Late packets of a process that is gone count for nothing: its
-	 * numbers may be far ahead. */
 	if (s == &l->cur && seq > l->rx_highest) {
 		l->rx_highest = seq;
 		l->rx_stamp = in->stamp;
@@ -117,6 +117,9 @@ link_control(struct tunnel *t, struct link *l, struct session *s,
 		probe_answered(l, payload, len, from);
 		break;
 	case WIRE_BYE:
+		/* Overtaken by the handshake of who came after. */
+		if (s == &l->prev && l->prev_is_gone)
+			break;
 		if (l->up)
 			link_set_down(t, l, "peer closed", now);
 		link_forget_keys(l);

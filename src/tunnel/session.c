@@ -194,6 +194,7 @@ session_open(struct session *s, const struct wire_header *h, uint8_t *dgram,
 		return SESSION_REPLAYED;
 	if (s->cipher == SESSION_NONE)
 		plain += WIRE_SESSION_LEN;
+	s->rx_packets++;
 	wire_get_inner(inner, h->type == WIRE_CONTROL, plain);
 	*packet = plain + WIRE_INNER_LEN;
 	*packet_len = len - overhead;

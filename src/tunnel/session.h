@@ -38,7 +38,7 @@ struct session {
 	struct session_dir tx, rx;
 	struct replay replay; /* of rx */
 	mono_t created_at;
-	uint64_t tx_packets; /* sealed with these keys */
+	uint64_t tx_packets, rx_packets; /* sealed, opened with these keys */
 };
 
 enum session_result {

@@ -408,6 +408,33 @@ START_TEST(a_moved_link_stays_up_afterwards)
 }
 END_TEST
 
+/* As when a link moves from a slow line to a fast one. */
+START_TEST(a_late_goodbye_does_not_end_what_came_after)
+{
+	struct sim_setup su = three_lines();
+	struct sim *s = sim_new_up(&su);
+	struct sim_dir *d;
+
+	sim_for(s, 5 * SEC);
+	for (unsigned i = 0; i < 3; i++)
+		s->line[i].dir[CLIENT].delay = 600 * MSEC;
+	s->setup.end[CLIENT].link = "bindhost = 0.0.0.0";
+	sim_reload(s, CLIENT, false);
+	for (unsigned i = 0; i < 3; i++) {
+		d = &s->line[i].dir[CLIENT];
+		d->delay = 10 * MSEC;
+		d->last_at = 0;
+	}
+	sim_for(s, 500 * MSEC);
+	both_have(s, 3);
+	sim_for(s, 5 * SEC);
+	both_have(s, 3);
+	ck_assert_uint_eq(s->end[SERVER].events[TUNNEL_LINK_DOWN], 0);
+	sim_check(s);
+	sim_free(s);
+}
+END_TEST
+
 /* The same, removed and added again, in another slot. */
 START_TEST(a_link_that_was_away_stays_up_afterwards)
 {
@@ -561,6 +588,7 @@ sim_fail_suite(void)
 	tcase_add_test(tc, reloads_leave_unchanged_links_alone);
 	tcase_add_loop_test(tc, a_moved_link_stays_up_afterwards, 0, 2);
 	tcase_add_loop_test(tc, a_link_that_was_away_stays_up_afterwards, 0, 2);
+	tcase_add_test(tc, a_late_goodbye_does_not_end_what_came_after);
 	tcase_add_loop_test(tc, a_shorter_timeout_at_one_end_holds, 0, 2);
 	tcase_add_loop_test(
 	    tc, a_timeout_made_shorter_takes_no_link_down, 0, 2);
