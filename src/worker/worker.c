@@ -38,7 +38,6 @@ struct worker {
 	struct tunnel *tunnel; /* NULL until the first IPC_CONF */
 	struct conf *conf; /* owned by the tunnel */
 	uint32_t generation; /* of conf */
-	bool have_psk;
 	struct tunio tun;
 	struct udp udp;
 	struct control *control;
