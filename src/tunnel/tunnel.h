@@ -22,7 +22,8 @@
 #define TUNNEL_DGRAM_MAX 65535
 
 enum tunnel_event {
-	TUNNEL_WANT_SOCKET, /* the link needs a (new) socket; close the old one */
+	TUNNEL_WANT_SOCKET,  /* the link needs a (new) socket; close the old one
+			      */
 	TUNNEL_WANT_ADDRESS, /* the link needs its remotehost resolved */
 	TUNNEL_LINK_UP,
 	TUNNEL_LINK_DOWN,
@@ -34,8 +35,8 @@ struct tunnel_ops {
 	/* Space for one datagram of up to size bytes, valid until send. */
 	uint8_t *(*space)(void *ctx, size_t size);
 	/* Sends the len bytes written to the space got last. */
-	void (*send)(void *ctx, unsigned slot, size_t len,
-	    const struct path *path);
+	void (*send)(
+	    void *ctx, unsigned slot, size_t len, const struct path *path);
 	/* A packet for the tun device; takes it over. */
 	void (*deliver)(void *ctx, struct pktbuf *pb);
 	void (*event)(void *ctx, enum tunnel_event event, unsigned slot);
@@ -44,14 +45,16 @@ struct tunnel_ops {
 };
 
 struct tunnel_stats {
-	uint64_t tx_packets, tx_bytes; /* inner, taken from the device and sent */
+	uint64_t tx_packets,
+	    tx_bytes; /* inner, taken from the device and sent */
 	uint64_t rx_packets, rx_bytes; /* inner, delivered to the device */
-	uint64_t drop_no_link; /* no link was up */
-	uint64_t drop_malformed; /* no IP packet */
+	uint64_t drop_no_link;	       /* no link was up */
+	uint64_t drop_malformed;       /* no IP packet */
 	uint64_t drop_loop; /* addressed to one of our own link peers */
 	uint64_t drop_too_big;
 	uint64_t drop_no_memory;
-	uint64_t demoted; /* priority packets beyond their share */
+	uint64_t drop_device; /* refused by our own device */
+	uint64_t demoted;     /* priority packets beyond their share */
 };
 
 /* Numbers of the packets of one bucket space, for the peer's resequencer. */
@@ -69,7 +72,8 @@ struct tunnel {
 	/* state */
 	uint64_t instance;
 	bool aes_fast;
-	struct hs_keys keys[2]; /* of the password in force and the one before */
+	struct hs_keys
+	    keys[2]; /* of the password in force and the one before */
 	unsigned keys_cur;
 	mono_t old_keys_until;
 	struct link links[LINKS_MAX];
@@ -79,7 +83,9 @@ struct tunnel {
 	struct flow_key flow_key;
 	uint64_t vtime; /* of the link served last */
 	mono_t keepalive_due_at;
-	bool busy; /* packets flowed since the last keepalive */
+	bool busy;		 /* packets flowed since the last keepalive */
+	uint32_t path_mtu_bytes; /* the longest packet that both devices take */
+	mono_t too_big_at;	 /* no earlier answer to a longer one */
 	struct numbering ordinary, ahead;
 	/* stats */
 	struct tunnel_stats stats;
@@ -94,10 +100,12 @@ void tunnel_free(struct tunnel *t);
 /* A new configuration, slots assigned; takes it over and frees the old one. */
 void tunnel_reload(struct tunnel *t, const struct conf *next, mono_t now);
 /* The key of conf's password; the one before is accepted for ten minutes. */
-int tunnel_set_psk(
-    struct tunnel *t, const uint8_t psk[HS_PSK_LEN], mono_t now);
+int tunnel_set_psk(struct tunnel *t, const uint8_t psk[HS_PSK_LEN], mono_t now);
 /* The MTU that the device got. */
 void tunnel_set_mtu(struct tunnel *t, uint32_t mtu_bytes, mono_t now);
+/* A new socket for the link is of use.  False: it has come up on the one that
+ * it has, and what is on its way to that would be lost. */
+bool tunnel_needs_socket(const struct tunnel *t, unsigned slot);
 /* The link has a socket of this family, or none any more (0, errno). */
 void tunnel_link_socket(
     struct tunnel *t, unsigned slot, int family, int error, mono_t now);

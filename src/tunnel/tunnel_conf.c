@@ -47,8 +47,7 @@ make_queue(struct tunnel *t)
 }
 
 struct tunnel *
-tunnel_new(
-    const struct conf *conf, const struct tunnel_ops *ops, mono_t now)
+tunnel_new(const struct conf *conf, const struct tunnel_ops *ops, mono_t now)
 {
 	struct tunnel *t = calloc(1, sizeof(*t));
 
@@ -102,12 +101,11 @@ tunnel_stop(struct tunnel *t, mono_t now)
 /* --- what the parent tells --- */
 
 void
-tunnel_local(
-    const struct tunnel *t, const struct link *l, struct hs_local *me)
+tunnel_local(const struct tunnel *t, const struct link *l, struct hs_local *me)
 {
 	static const uint8_t ciphers[] = {
-		[CIPHER_AUTO] = 1 << SESSION_AES_256_GCM |
-		    1 << SESSION_CHACHA20_POLY1305,
+		[CIPHER_AUTO] =
+		    1 << SESSION_AES_256_GCM | 1 << SESSION_CHACHA20_POLY1305,
 		[CIPHER_AES_256_GCM] = 1 << SESSION_AES_256_GCM,
 		[CIPHER_CHACHA20_POLY1305] = 1 << SESSION_CHACHA20_POLY1305,
 		[CIPHER_NONE] = 1 << SESSION_NONE,
@@ -157,6 +155,7 @@ tunnel_set_mtu(struct tunnel *t, uint32_t mtu_bytes, mono_t now)
 	bool changed = t->mtu_bytes != 0 && t->mtu_bytes != mtu_bytes;
 
 	t->mtu_bytes = mtu_bytes;
+	tunnel_retune(t);
 	if (changed)
 		tunnel_rekey(t, now);
 }
@@ -181,6 +180,14 @@ lost_socket(struct tunnel *t, struct link *l, int error, mono_t now)
 	if (l->family != 0 || l->socket_at == MONO_NEVER)
 		l->socket_at = now;
 	l->family = 0;
+}
+
+bool
+tunnel_needs_socket(const struct tunnel *t, unsigned slot)
+{
+	const struct link *l = &t->links[slot];
+
+	return l->used && (!l->up || l->family == 0);
 }
 
 void

@@ -83,11 +83,12 @@ bond_json(const struct tunnel *t)
 {
 	const struct fq_stats *q = fq_stats(t->fq);
 	const struct tunnel_stats *s = &t->stats;
-	json_t *drops = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+	json_t *drops = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
 	    "no_link", (json_int_t)s->drop_no_link, "malformed",
 	    (json_int_t)s->drop_malformed, "loop", (json_int_t)s->drop_loop,
 	    "too_big", (json_int_t)s->drop_too_big, "no_memory",
-	    (json_int_t)s->drop_no_memory, "codel",
+	    (json_int_t)s->drop_no_memory, "device",
+	    (json_int_t)s->drop_device, "codel",
 	    (json_int_t)q->codel_drops, "overload",
 	    (json_int_t)q->overload_drops);
 

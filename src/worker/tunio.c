@@ -51,6 +51,6 @@ tunio_write(struct tunio *io, struct tunnel *t, struct pktbuf *pb)
 		n = write(io->fd, start, pb->len + TUNIO_VNET_LEN);
 	while (n == -1 && errno == EINTR);
 	if (n == -1)
-		io->write_errors++;
+		t->stats.drop_device++;
 	pktbuf_free(t->pool, pb);
 }

@@ -13,7 +13,6 @@
 
 struct tunio {
 	int fd; /* -1: none yet; owned by the worker */
-	uint64_t write_errors; /* packets that the device refused */
 };
 
 /* Hands what waits in the device to the tunnel, at most a batch.  0, or an

@@ -409,6 +409,12 @@ take_socket(struct worker *w, const union message *m, size_t len, int fd)
 		return;
 	}
 	w->now = mono_now();
+	if (s->error == 0 && w->udp.fds[s->slot] != -1 &&
+	    !tunnel_needs_socket(w->tunnel, s->slot)) {
+		close(fd);
+		tunnel_link_socket(w->tunnel, s->slot, s->family, 0, w->now);
+		return;
+	}
 	udp_flush(&w->udp, w->now);
 	close_socket(w, s->slot);
 	if (s->error != 0) {
