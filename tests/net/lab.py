@@ -431,6 +431,10 @@ class Lab:
                 if daemon.running():
                     parts.append(f"--- status of {daemon.name}: "
                                  f"{daemon.status_if_any()}")
+            for host in (self.a, self.b):
+                parts.append(f"--- {host.name}\n" + host.shell(
+                    "ip -s link show mlvpn0 || :; grep -E '^(Ip|Icmp):' "
+                    "/proc/self/net/snmp"))
         except (OSError, AttributeError, ValueError) as e:
             parts.append(f"--- no more figures: {e}")
         return parts

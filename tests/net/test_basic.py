@@ -26,9 +26,9 @@ def test_everything_passes(make_lab, outside, tuntap):
         for source, sink in ((lab.a, lab.b), (lab.b, lab.a)):
             to = measure.inner(sink, v6)
             ping = measure.ping(source, to, count=5)
-            assert ping["lost"] == 0 and ping["avg"] < 60
+            assert ping["lost"] == 0 and ping["avg"] < 60, ping
             big = measure.ping(source, to, count=2, size=4000)
-            assert big["lost"] == 0, "fragments"
+            assert big["lost"] == 0, ("fragments", to, big)
             udp = measure.udp(source, sink, v6=v6, rate=100, size=1000,
                               seconds=0.3)
             assert udp["lost"] == 0 and udp["duplicates"] == 0
