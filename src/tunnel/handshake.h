@@ -8,19 +8,22 @@
  *   0    1  type
  *   1    1  version
  *   2    1  role and device: bit 0 server, bit 1 tap, bit 2 AES is fast here
- *   3    1  ciphers: HELLO, REJECT a bit mask (1 << enum session_cipher);
- * REPLY, AUTH the chosen one 4    1  epoch (REPLY, AUTH: chosen by the server)
+ *   3    1  ciphers: HELLO, REJECT a mask of 1 << enum session_cipher;
+ *           REPLY, AUTH the chosen one
+ *   4    1  epoch (REPLY, AUTH: chosen by the server)
  *   5    1  link number of the client, 0-15
  *   6    1  reason (REJECT)
  *   7    1  reserved, 0
- *   8    8  instance: random number of the sender's process
+ *   8    8  instance: random number of the sender's process, another one
+ *           when a link begins anew in it
  *  16    8  rate at which the sender wants to send, bytes/s, 0 unlimited
  *  24    8  rate at which it wants to receive
  *  32    2  mtu of its tunnel device
  *  34   16  link name, zero padded
  *  50    6  reserved, 0
- *  56   32  X25519 public key; cipher none: challenge 20, session number 8, 4
- * zero 88   20  cipher none, REPLY and AUTH: SHA1(password + challenge), else 0
+ *  56   32  X25519 public key; cipher none: challenge 20, session number 8,
+ *           then 4 zero
+ *  88   20  cipher none, REPLY and AUTH: SHA1(password + challenge), else 0
  * 108    4  reserved, 0
  * 112   16  MAC: HMAC-SHA256 cut to 16 bytes; REPLY, REJECT, AUTH: over the
  *           client's HELLO followed by this message, so they answer only it
