@@ -265,15 +265,14 @@ link_send_data(struct tunnel *t, struct link *l, struct pktbuf *pb, mono_t now)
 
 void
 link_send_raw(struct tunnel *t, struct link *l, const uint8_t *msg, size_t len,
-    const struct path *path)
+    const struct path *path, mono_t now)
 {
 	uint8_t *out = t->ops.space(t->ops.ctx, len);
 
 	if (out == NULL)
 		return;
 	memcpy(out, msg, len);
-	l->stats.tx_packets++;
-	l->stats.tx_bytes += tunnel_outer_len(len, &path->peer);
+	count_sent(l, len, path, now);
 	t->ops.send(t->ops.ctx, l->slot, len, path);
 }
 

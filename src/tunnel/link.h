@@ -78,7 +78,7 @@ struct link {
 	struct session cur;  /* seals, opens */
 	struct session prev; /* opens what was on its way at a change of keys */
 	mono_t prev_until;
-	bool prev_is_gone; /* of a peer that has begun anew since */
+	bool prev_is_gone;   /* of a peer that has begun anew since */
 	struct session next; /* client: answered, not yet used by the server */
 	struct hs_peer next_peer; /* client: who answered */
 	uint8_t auth[HS_LEN];	  /* client, cipher none: goes with next */
@@ -147,7 +147,7 @@ void link_forget_keys(struct link *l);
 size_t link_put_counts(struct link *l, uint8_t out[WIRE_COUNTS_LEN]);
 /* Sends a handshake message as it is. */
 void link_send_raw(struct tunnel *t, struct link *l, const uint8_t *msg,
-    size_t len, const struct path *path);
+    size_t len, const struct path *path, mono_t now);
 /* Seals and sends a CONTROL packet under s to path. */
 void link_send_control(struct tunnel *t, struct link *l, struct session *s,
     enum wire_control control, const void *payload, size_t len,

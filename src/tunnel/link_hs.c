@@ -242,7 +242,7 @@ send_hello(struct tunnel *t, struct link *l, mono_t now)
 		log_warnx("link %s: cannot make a handshake", l->conf.name);
 		return;
 	}
-	link_send_raw(t, l, l->attempt.hello, HS_LEN, &path);
+	link_send_raw(t, l, l->attempt.hello, HS_LEN, &path, now);
 	l->hello_sent_at = now;
 	l->hello_tries++;
 	if (l->hello_tries % 2 == 0)
@@ -262,7 +262,7 @@ send_confirm(struct tunnel *t, struct link *l, mono_t now)
 	}
 	l->confirm_at = now + CONFIRM_RETRY;
 	if (l->auth[0] != 0)
-		link_send_raw(t, l, l->auth, HS_LEN, &l->next_path);
+		link_send_raw(t, l, l->auth, HS_LEN, &l->next_path, now);
 	link_send_control(
 	    t, l, &l->next, WIRE_KEEPALIVE, NULL, 0, &l->next_path, now);
 }
@@ -421,7 +421,7 @@ answer_again(struct tunnel *t, struct link *l, struct hs_pending *p,
 		return;
 	}
 	p->answered_at = now;
-	link_send_raw(t, l, p->reply, HS_LEN, from);
+	link_send_raw(t, l, p->reply, HS_LEN, from, now);
 }
 
 static void
@@ -431,7 +431,7 @@ reject(struct tunnel *t, struct link *l, struct hs_pending *p, enum hs_result r,
 	tell_mismatch(t, l, r, &p->peer, now);
 	if (now >= l->reject_at) {
 		l->reject_at = now + ANSWER_GAP;
-		link_send_raw(t, l, p->reply, HS_LEN, from);
+		link_send_raw(t, l, p->reply, HS_LEN, from, now);
 	} else
 		l->stats.drop_limit++;
 }
@@ -452,7 +452,7 @@ new_hello(struct tunnel *t, struct link *l, const struct hs_keys *keys,
 	r = hs_server_hello(p, keys, &me, msg, len, pick_epoch(t, l), now);
 	if (r == HS_OK) {
 		p->answered_at = now;
-		link_send_raw(t, l, p->reply, HS_LEN, from);
+		link_send_raw(t, l, p->reply, HS_LEN, from, now);
 		return;
 	}
 	if (hs_is_mismatch(r))
