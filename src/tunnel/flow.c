@@ -204,6 +204,7 @@ classify_ip(struct pktbuf *pb, unsigned version, const struct flow_key *key)
 	flow_ports(in + 2, version, ip, len, &l4);
 	memcpy(in + 6, ip + (version == 4 ? 12 : 8), addrs_len);
 	pb->ip_version = (uint8_t)version;
+	pb->proto = l4.proto;
 	pb->flow_hash =
 	    (uint32_t)siphash24(key->k0, key->k1, in, 6 + addrs_len);
 	pb->priority = is_priority(tos_of(version, ip), l4.proto);
@@ -242,6 +243,7 @@ flow_classify(struct pktbuf *pb, bool tap, const struct flow_key *key)
 {
 	pb->l3_offset = 0;
 	pb->ip_version = 0;
+	pb->proto = 0;
 	pb->priority = false;
 	if (tap)
 		return classify_frame(pb, key);

@@ -28,7 +28,7 @@ struct flow_info {
 };
 
 /*
- * Fills pb->l3_offset, ip_version, flow_hash (SipHash-2-4 of addresses,
+ * Fills pb->l3_offset, ip_version, proto, flow_hash (SipHash-2-4 of addresses,
  * protocol and ports; fragments and unknown protocols hash without ports; what
  * is not IP hashes by its Ethernet addresses and type) and pb->priority: DSCP 4
  * (TOS 0x10), 44 (VOICE-ADMIT), 46 (EF), ICMP, ICMPv6 (also ARP on tap). -1

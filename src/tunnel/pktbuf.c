@@ -355,6 +355,7 @@ pktbuf_shrink(struct pktbuf_pool *pool, struct pktbuf *pb)
 	small->sparse = pb->sparse;
 	small->l3_offset = pb->l3_offset;
 	small->ip_version = pb->ip_version;
+	small->proto = pb->proto;
 	small->bucket = pb->bucket;
 	small->bucket_seq = pb->bucket_seq;
 	small->flow_hash = pb->flow_hash;

@@ -50,6 +50,7 @@ struct pktbuf {
 	bool sparse; /* its flow had not used up a quantum, given at dequeue */
 	uint8_t l3_offset;   /* of the IP header; 14-22 with tap */
 	uint8_t ip_version;  /* 4, 6; 0: neither */
+	uint8_t proto;	     /* of the transport header; 0: no IP */
 	uint16_t bucket;     /* of the flow queue, given at enqueue */
 	uint32_t bucket_seq; /* in its bucket, given at dequeue */
 	uint32_t flow_hash;  /* keyed hash of the inner 5-tuple */

@@ -13,6 +13,7 @@
 #include "tunnel/tunnel.h"
 
 #define PUMP_MAX 256 /* packets sent before input gets its turn again */
+#define TOO_BIG_GAP (1 * NSEC_PER_MSEC) /* between answers (RFC 4443, 2.4) */
 #define LOOP_LOG_PERIOD (30 * NSEC_PER_SEC)
 #define KEEPALIVE_IDLE (2 * NSEC_PER_SEC)
 #define KEEPALIVE_BUSY (250 * NSEC_PER_MSEC)
@@ -29,33 +30,19 @@ tunnel_outer_len(size_t len, const union addr *peer)
 	return len + 8 + (a.sa.sa_family == AF_INET6 ? 40 : 20);
 }
 
-/* The longest packet that both devices take. */
-static uint32_t
-effective_mtu(const struct tunnel *t)
-{
-	uint32_t mtu = t->mtu_bytes;
-
-	for (unsigned i = 0; i < LINKS_MAX; i++) {
-		const struct link *l = &t->links[i];
-
-		if (l->in_use && l->peer_mtu != 0 && l->peer_mtu < mtu)
-			mtu = l->peer_mtu;
-	}
-	return mtu;
-}
-
 /* Our own outer packets, routed into the tunnel that they carry. */
 static bool
 is_looped(const struct tunnel *t, const struct pktbuf *pb)
 {
 	struct flow_info info;
 
-	if (flow_info(pb, &info) == -1 || info.proto != IPPROTO_UDP)
+	if (pb->proto != IPPROTO_UDP || flow_info(pb, &info) == -1)
 		return false;
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		const struct link *l = &t->links[i];
 
-		if (l->used && addr_port(&l->path.peer) == addr_port(&info.dst) &&
+		if (l->used &&
+		    addr_port(&l->path.peer) == addr_port(&info.dst) &&
 		    addr_same_host(&l->path.peer, &info.dst))
 			return true;
 	}
@@ -67,6 +54,18 @@ drop(struct tunnel *t, struct pktbuf *pb, uint64_t *counter)
 {
 	(*counter)++;
 	pktbuf_free(t->pool, pb);
+}
+
+static void
+refuse_too_big(struct tunnel *t, struct pktbuf *pb, mono_t now)
+{
+	t->stats.drop_too_big++;
+	if (now < t->too_big_at || flow_too_big(pb, t->path_mtu_bytes) == -1) {
+		pktbuf_free(t->pool, pb);
+		return;
+	}
+	t->too_big_at = now + TOO_BIG_GAP;
+	t->ops.deliver(t->ops.ctx, pb);
 }
 
 static void
@@ -96,12 +95,8 @@ tunnel_input(struct tunnel *t, struct pktbuf *pb, mono_t now)
 		drop(t, pb, &t->stats.drop_no_link);
 		return;
 	}
-	if (pb->len - pb->l3_offset > effective_mtu(t)) {
-		t->stats.drop_too_big++;
-		if (flow_too_big(pb, effective_mtu(t)) == 0)
-			t->ops.deliver(t->ops.ctx, pb);
-		else
-			pktbuf_free(t->pool, pb);
+	if (pb->len - pb->l3_offset > t->path_mtu_bytes) {
+		refuse_too_big(t, pb, now);
 		return;
 	}
 	if (is_looped(t, pb)) {
@@ -200,7 +195,7 @@ pump(struct tunnel *t, mono_t now)
 	bool waiting;
 
 	while (n < PUMP_MAX && !fq_empty(t->fq) &&
-	    (l = sched_next(t, now)) != NULL) {
+	       (l = sched_next(t, now)) != NULL) {
 		struct pktbuf *pb = fq_dequeue(t->fq, now);
 
 		if (pb == NULL)

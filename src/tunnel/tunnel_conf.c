@@ -334,6 +334,7 @@ shape_of(struct tunnel *t, struct bond_shape *b)
 {
 	memset(b, 0, sizeof(*b));
 	b->delay_min = MONO_NEVER;
+	t->path_mtu_bytes = t->mtu_bytes;
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		struct link *l = &t->links[i];
 
@@ -341,6 +342,8 @@ shape_of(struct tunnel *t, struct bond_shape *b)
 		if (!l->in_use)
 			continue;
 		b->links++;
+		if (l->peer_mtu != 0 && l->peer_mtu < t->path_mtu_bytes)
+			t->path_mtu_bytes = l->peer_mtu;
 		b->rate_Bps += l->pacer.rate_Bps;
 		b->unlimited |= l->pacer.rate_Bps == 0;
 		if (link_delay(l) < b->delay_min)
@@ -353,10 +356,10 @@ shape_of(struct tunnel *t, struct bond_shape *b)
 }
 
 /* rate x span, in bytes; rates up to 1 TB/s and spans up to 10 s fit. */
-static size_t
+static uint64_t
 bytes_in(uint64_t rate_Bps, mono_t span)
 {
-	return (size_t)(rate_Bps * (uint64_t)(span / NSEC_PER_USEC) / 1000000);
+	return rate_Bps * (uint64_t)(span / NSEC_PER_USEC) / 1000000;
 }
 
 void
@@ -365,7 +368,7 @@ tunnel_retune(struct tunnel *t)
 	struct fq_params p = { .quantum_bytes = 1514 };
 	struct bond_shape b;
 	mono_t spread, mtu_time = 0;
-	size_t most = (size_t)t->conf->memory_bytes / 4;
+	uint64_t bytes, most = t->conf->memory_bytes / 4;
 
 	shape_of(t, &b);
 	if (b.links == 0)
@@ -373,17 +376,17 @@ tunnel_retune(struct tunnel *t)
 	spread = b.delay_max - b.delay_min;
 	if (b.rate_Bps != 0 && !b.unlimited)
 		mtu_time = (mono_t)(1500 * (uint64_t)NSEC_PER_SEC * 3 / 2 /
-		    b.rate_Bps);
+				    b.rate_Bps);
 	p.target = mtu_time > CODEL_TARGET ? mtu_time : CODEL_TARGET;
 	p.target += spread;
 	p.interval = CODEL_INTERVAL + spread;
-	p.limit_bytes = most;
+	bytes = most;
 	if (!b.unlimited)
-		p.limit_bytes =
-		    bytes_in(b.rate_Bps, p.interval + 2 * b.delay_max);
-	if (p.limit_bytes < QUEUE_MIN)
-		p.limit_bytes = QUEUE_MIN;
-	if (p.limit_bytes > most)
-		p.limit_bytes = most;
+		bytes = bytes_in(b.rate_Bps, p.interval + 2 * b.delay_max);
+	if (bytes < QUEUE_MIN)
+		bytes = QUEUE_MIN;
+	if (bytes > most)
+		bytes = most;
+	p.limit_bytes = (size_t)bytes;
 	fq_set_params(t->fq, &p);
 }
