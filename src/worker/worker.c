@@ -265,7 +265,7 @@ socket_cb(struct ev_loop *loop, ev_io *watcher, int revents)
 	(void)revents;
 	w->now = mono_now();
 	error = udp_receive(&w->udp, slot, w->now);
-	/* What a broken socket means is decided when we send. */
+	/* The same errors as of a send, with the same meaning. */
 	if (error != 0)
 		tunnel_link_error(w->tunnel, slot, error, w->now);
 }
