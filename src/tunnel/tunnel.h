@@ -22,8 +22,7 @@
 #define TUNNEL_DGRAM_MAX 65535
 
 enum tunnel_event {
-	TUNNEL_WANT_SOCKET,  /* the link needs a (new) socket; close the old one
-			      */
+	TUNNEL_WANT_SOCKET,  /* the link needs a socket, or a new one */
 	TUNNEL_WANT_ADDRESS, /* the link needs its remotehost resolved */
 	TUNNEL_LINK_UP,
 	TUNNEL_LINK_DOWN,
@@ -45,8 +44,7 @@ struct tunnel_ops {
 };
 
 struct tunnel_stats {
-	uint64_t tx_packets,
-	    tx_bytes; /* inner, taken from the device and sent */
+	uint64_t tx_packets, tx_bytes; /* inner, from the device, sent */
 	uint64_t rx_packets, rx_bytes; /* inner, delivered to the device */
 	uint64_t drop_no_link;	       /* no link was up */
 	uint64_t drop_malformed;       /* no IP packet */
@@ -72,8 +70,7 @@ struct tunnel {
 	/* state */
 	uint64_t instance;
 	bool aes_fast;
-	struct hs_keys
-	    keys[2]; /* of the password in force and the one before */
+	struct hs_keys keys[2]; /* of this password and the one before */
 	unsigned keys_cur;
 	mono_t old_keys_until;
 	struct link links[LINKS_MAX];
