@@ -93,6 +93,10 @@ learn_peer(struct tunnel *t, struct link *l, const struct hs_peer *peer)
 		l->wire_id = peer->link & (LINKS_MAX - 1);
 	if (peer->instance == l->peer_instance)
 		return;
+	if (peer->instance != t->peer_instance) {
+		t->peer_instance = peer->instance;
+		reseq_reset(t->reseq);
+	}
 	/* Another process over there: its numbers and clock start anew. */
 	l->peer_instance = peer->instance;
 	l->rx_highest = l->rx_received = l->counted = 0;

@@ -103,6 +103,7 @@ link_control(struct tunnel *t, struct link *l, struct session *s,
 		wire_get_counts(&c, payload);
 		loss_meter_update(&l->tx_loss, c.highest, c.received, now);
 	}
+	tunnel_retune(t); /* delays change */
 	switch (in->control) {
 	case WIRE_KEEPALIVE:
 		link_send_control(t, l, s, WIRE_KEEPALIVE_ACK, counts,
@@ -154,15 +155,20 @@ remember_path(struct tunnel *t, struct link *l, const struct session *s,
 	    t, l, &l->cur, WIRE_PROBE, &l->probe, sizeof(l->probe), from, now);
 }
 
+/* To the device, when its turn has come. */
 static void
-deliver(struct tunnel *t, struct pktbuf *pb, uint8_t *packet, size_t len)
+resequence(struct tunnel *t, struct link *l, struct pktbuf *pb,
+    const struct wire_inner *in, mono_t now)
 {
-	pb->data = packet;
-	pb->len = (uint32_t)len;
 	t->busy = true;
-	t->stats.rx_packets++;
-	t->stats.rx_bytes += len;
-	t->ops.deliver(t->ops.ctx, pb);
+	pb->bucket = in->bucket;
+	pb->bucket_seq = in->bucket_seq;
+	pb->priority = (in->flags & WIRE_F_PRIORITY) != 0;
+	pb->stamp = in->stamp;
+	pb->link = l->wire_id;
+	pb->prev_link = in->link;
+	reseq_input(t->reseq, pb, now);
+	reseq_heard(t->reseq, l->wire_id, in->stamp, now);
 }
 
 static void
@@ -220,10 +226,13 @@ sealed_input(struct tunnel *t, struct link *l, struct pktbuf *pb,
 		link_set_up(t, l, now);
 	remember_path(t, l, s, h.seq, from, now);
 	if (h.type == WIRE_CONTROL) {
+		reseq_heard(t->reseq, l->wire_id, in.stamp, now);
 		link_control(t, l, s, &in, packet, len, from, now);
 		return false;
 	}
-	deliver(t, pb, packet, len);
+	pb->data = packet;
+	pb->len = (uint32_t)len;
+	resequence(t, l, pb, &in, now);
 	return true;
 }
 

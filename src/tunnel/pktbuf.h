@@ -53,6 +53,9 @@ struct pktbuf {
 	uint8_t proto;	     /* of the transport header; 0: no IP */
 	uint16_t bucket;     /* of the flow queue, given at enqueue */
 	uint32_t bucket_seq; /* in its bucket, given at dequeue */
+	uint32_t stamp;	     /* received: when the peer sent it */
+	uint8_t link;	     /* received: the line that brought it */
+	uint8_t prev_link;   /* received: that of its predecessor */
 	uint32_t flow_hash;  /* keyed hash of the inner 5-tuple */
 	mono_t queued_at;    /* for the sojourn time */
 	struct pktbuf_gso gso;

@@ -67,6 +67,41 @@ work(const struct tunnel *t, const struct link *l, size_t len)
 	return w == 0 ? WORK_PER_PACKET : len * WORK_SCALE / w;
 }
 
+/*
+ * May a backlogged flow use this link?  Its packets wait at the other end for
+ * those that it carries, so it has to bring them there before they would have
+ * left by the fastest link (ECF, Lim et al. 2017), or at least within the time
+ * that the flow's packets take anyway.
+ */
+static bool
+is_worth_it(const struct tunnel *t, const struct link *l)
+{
+	mono_t later = link_delay(l) - t->delay_min;
+
+	return later <= 2 * t->delay_min + fq_stats(t->fq)->sojourn;
+}
+
+struct link *
+sched_sparse(struct tunnel *t, mono_t now)
+{
+	struct link *best = NULL;
+	mono_t best_delay = MONO_NEVER;
+
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		struct link *l = &t->links[i];
+		mono_t delay;
+
+		if (!l->in_use)
+			continue;
+		delay = link_delay(l) + pacer_debt(&l->pacer, now);
+		if (delay < best_delay) {
+			best = l;
+			best_delay = delay;
+		}
+	}
+	return best;
+}
+
 struct link *
 sched_next(struct tunnel *t, mono_t now)
 {
@@ -75,7 +110,8 @@ sched_next(struct tunnel *t, mono_t now)
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		struct link *l = &t->links[i];
 
-		if (!l->in_use || !pacer_ready(&l->pacer, now))
+		if (!l->in_use || !pacer_ready(&l->pacer, now) ||
+		    !is_worth_it(t, l))
 			continue;
 		if (best == NULL || l->vtime < best->vtime)
 			best = l;
@@ -160,7 +196,8 @@ sched_ready_at(const struct tunnel *t)
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		const struct link *l = &t->links[i];
 
-		if (l->in_use && pacer_ready_at(&l->pacer) < first)
+		if (l->in_use && is_worth_it(t, l) &&
+		    pacer_ready_at(&l->pacer) < first)
 			first = pacer_ready_at(&l->pacer);
 	}
 	return first == MONO_NEVER ? first : first + WAKE_CREDIT;

@@ -200,6 +200,8 @@ pump(struct tunnel *t, mono_t now)
 
 		if (pb == NULL)
 			break;
+		if (pb->sparse)
+			l = sched_sparse(t, now);
 		sched_charge(t, l, pb->len);
 		link_send_data(t, l, pb, now);
 		pktbuf_free(t->pool, pb);
@@ -215,11 +217,9 @@ pump(struct tunnel *t, mono_t now)
 mono_t
 tunnel_run(struct tunnel *t, mono_t now)
 {
-	mono_t next = run_keepalives(t, now);
+	mono_t next = run_keepalives(t, now), due;
 
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
-		mono_t due;
-
 		if (!t->links[i].used)
 			continue;
 		due = link_run(t, &t->links[i], now);
@@ -232,5 +232,8 @@ tunnel_run(struct tunnel *t, mono_t now)
 		return now;
 	if (!fq_empty(t->fq) && sched_ready_at(t) < next)
 		next = sched_ready_at(t);
+	due = reseq_run(t->reseq, now);
+	if (due < next)
+		next = due;
 	return next;
 }

@@ -18,6 +18,7 @@
 #include "tunnel/handshake.h"
 #include "tunnel/link.h"
 #include "tunnel/pktbuf.h"
+#include "tunnel/reseq.h"
 
 #define TUNNEL_DGRAM_MAX 65535
 
@@ -79,11 +80,14 @@ struct tunnel {
 	struct fq *fq;
 	struct flow_key flow_key;
 	uint64_t vtime; /* of the link served last */
+	mono_t delay_min; /* one way, of the fastest link in use */
 	mono_t keepalive_due_at;
 	bool busy;		 /* packets flowed since the last keepalive */
 	uint32_t path_mtu_bytes; /* the longest packet that both devices take */
 	mono_t too_big_at;	 /* no earlier answer to a longer one */
 	struct numbering ordinary, ahead;
+	struct reseq *reseq; /* of what the peer sends */
+	uint64_t peer_instance; /* whose numbers it knows */
 	/* stats */
 	struct tunnel_stats stats;
 	struct log_limit log_loop;
@@ -136,6 +140,8 @@ void tunnel_local(
 /* sched.c */
 /* The link for the next packet of the queue, or NULL while none has credit. */
 struct link *sched_next(struct tunnel *t, mono_t now);
+/* For a packet of a sparse flow: the link on which it arrives first. */
+struct link *sched_sparse(struct tunnel *t, mono_t now);
 /* The link on which a priority packet arrives first, among those where such
  * packets leave room for others; NULL: it has to queue. */
 struct link *sched_first(struct tunnel *t, mono_t now);

@@ -25,6 +25,17 @@ static void reload_link(struct tunnel *, unsigned, enum conf_link_change,
 
 /* --- birth and death --- */
 
+/* A packet whose turn has come, for the device. */
+static void
+deliver(void *ctx, struct pktbuf *pb)
+{
+	struct tunnel *t = ctx;
+
+	t->stats.rx_packets++;
+	t->stats.rx_bytes += pb->len;
+	t->ops.deliver(t->ops.ctx, pb);
+}
+
 static int
 make_queue(struct tunnel *t)
 {
@@ -43,7 +54,8 @@ make_queue(struct tunnel *t)
 	pktbuf_set_quota(t->pool, PKTBUF_RETAIN, memory / 4);
 	pktbuf_set_quota(t->pool, PKTBUF_RESEQ, memory / 4);
 	t->fq = fq_new(t->pool, &params);
-	return t->fq == NULL ? -1 : 0;
+	t->reseq = reseq_new(t->pool, deliver, t);
+	return t->fq == NULL || t->reseq == NULL ? -1 : 0;
 }
 
 struct tunnel *
@@ -84,6 +96,7 @@ tunnel_free(struct tunnel *t)
 	}
 	hs_keys_clear(&t->keys[0]);
 	hs_keys_clear(&t->keys[1]);
+	reseq_free(t->reseq);
 	fq_free(t->fq);
 	pktbuf_pool_free(t->pool);
 	conf_free((struct conf *)(uintptr_t)t->conf);
@@ -327,6 +340,7 @@ struct bond_shape {
 	uint64_t rate_Bps;
 	bool unlimited; /* a link has no rate */
 	size_t links;
+	uint32_t up; /* mask of the wire numbers of links that are up */
 };
 
 static void
@@ -339,6 +353,8 @@ shape_of(struct tunnel *t, struct bond_shape *b)
 		struct link *l = &t->links[i];
 
 		l->in_use = sched_in_use(t, l);
+		if (l->used && l->up)
+			b->up |= UINT32_C(1) << l->wire_id;
 		if (!l->in_use)
 			continue;
 		b->links++;
@@ -371,8 +387,10 @@ tunnel_retune(struct tunnel *t)
 	uint64_t bytes, most = t->conf->memory_bytes / 4;
 
 	shape_of(t, &b);
+	reseq_set_links(t->reseq, b.up);
 	if (b.links == 0)
 		return;
+	t->delay_min = b.delay_min;
 	spread = b.delay_max - b.delay_min;
 	if (b.rate_Bps != 0 && !b.unlimited)
 		mtu_time = (mono_t)(1500 * (uint64_t)NSEC_PER_SEC * 3 / 2 /

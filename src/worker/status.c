@@ -82,6 +82,7 @@ static json_t *
 bond_json(const struct tunnel *t)
 {
 	const struct fq_stats *q = fq_stats(t->fq);
+	const struct reseq_stats *r = reseq_stats(t->reseq);
 	const struct tunnel_stats *s = &t->stats;
 	json_t *drops = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
 	    "no_link", (json_int_t)s->drop_no_link, "malformed",
@@ -92,8 +93,14 @@ bond_json(const struct tunnel *t)
 	    (json_int_t)q->codel_drops, "overload",
 	    (json_int_t)q->overload_drops);
 
+	json_t *order = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+	    "held_bytes", (json_int_t)r->bytes, "held_packets",
+	    (json_int_t)r->packets, "held", (json_int_t)r->held, "late",
+	    (json_int_t)r->late, "holes", (json_int_t)r->holes, "deadlines",
+	    (json_int_t)r->deadlines, "no_memory", (json_int_t)r->no_memory);
+
 	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-			 "s:f, s:o}",
+			 "s:f, s:o, s:o}",
 	    "state", t->nup > 0 ? "up" : "down", "queue_bytes",
 	    (json_int_t)q->bytes, "queue_packets", (json_int_t)q->packets,
 	    "queue_flows", (json_int_t)q->flows, "tx_bytes",
@@ -101,7 +108,8 @@ bond_json(const struct tunnel *t)
 	    "tx_packets", (json_int_t)s->tx_packets, "rx_packets",
 	    (json_int_t)s->rx_packets, "marks", (json_int_t)q->marks,
 	    "demoted", (json_int_t)s->demoted, "sojourn_ms", ms(q->sojourn),
-	    "drops", drops);
+	    "drops", drops,
+	    "order", order);
 }
 
 json_t *

@@ -1,0 +1,54 @@
+/*
+ * The resequencer: gives packets to the device in the order in which they left
+ * the peer's queue, bucket by bucket, so that one flow's hole never delays
+ * another.  A packet without a hole ahead of it waits for nothing.
+ */
+#ifndef MLVPN_TUNNEL_RESEQ_H
+#define MLVPN_TUNNEL_RESEQ_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/util.h"
+#include "tunnel/pktbuf.h"
+
+/* A hole is given up when its bucket delivered nothing for so long. */
+#define RESEQ_HOLD_MAX (150 * NSEC_PER_MSEC)
+
+struct reseq_stats {
+	uint64_t held; /* packets that waited */
+	uint64_t late; /* packets that came after their hole was given up */
+	uint64_t holes; /* given up as a later packet of the same line came */
+	uint64_t deadlines; /* given up by RESEQ_HOLD_MAX */
+	uint64_t no_memory; /* delivered out of order for want of memory */
+	size_t bytes, packets; /* waiting now */
+};
+
+struct reseq; /* opaque */
+
+/* Takes over a packet whose turn has come. */
+typedef void reseq_deliver_fn(void *ctx, struct pktbuf *pb);
+
+/* NULL when out of memory. The pool outlives it. */
+struct reseq *reseq_new(
+    struct pktbuf_pool *pool, reseq_deliver_fn *deliver, void *ctx);
+void reseq_free(struct reseq *r);
+/* The peer's numbers start anew: delivers what waits, forgets the rest. */
+void reseq_reset(struct reseq *r);
+/*
+ * Takes over a packet with bucket, bucket_seq, priority (which has a bucket
+ * space of its own), stamp, link (which brought it) and prev_link (which
+ * carried its predecessor in the bucket).
+ */
+void reseq_input(struct reseq *r, struct pktbuf *pb, mono_t now);
+/* Any packet that a link brought, sent at stamp: lines keep their order, so
+ * what the same line carried earlier will not come any more. */
+void reseq_heard(struct reseq *r, unsigned link, uint32_t stamp, mono_t now);
+/* Mask of the links that carry packets now; others are not waited for. */
+void reseq_set_links(struct reseq *r, uint32_t mask);
+/* Gives up what is past its deadline; returns the next one. */
+mono_t reseq_run(struct reseq *r, mono_t now);
+const struct reseq_stats *reseq_stats(const struct reseq *r);
+
+#endif
