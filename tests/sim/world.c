@@ -480,6 +480,9 @@ dgrams_refused(const struct sim_end *e)
 {
 	uint64_t n = e->refused;
 
+	/* What waits for its turn may go with its engine. */
+	if (e->t != NULL)
+		n += reseq_stats(e->t->reseq)->packets;
 	for (unsigned i = 0; e->t != NULL && i < LINKS_MAX; i++)
 		if (e->t->links[i].used)
 			n += link_drops(&e->t->links[i]);
