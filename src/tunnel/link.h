@@ -87,7 +87,7 @@ struct link {
 	mono_t hello_at;	  /* client: next HELLO; MONO_NEVER: none due */
 	mono_t hello_sent_at;	  /* the last one */
 	unsigned hello_tries;	  /* since the last session */
-	bool renew;		  /* client: once more when next is in force */
+	bool renew; /* client: once more when next is in force; server: wanted */
 	mono_t confirm_at;	  /* client: next packet under next */
 	unsigned confirm_tries;
 	struct hs_pending pending[LINK_PENDING_MAX]; /* server */
@@ -183,8 +183,10 @@ void link_hs_input(struct tunnel *t, struct link *l, uint8_t type,
     const uint8_t *msg, size_t len, const struct path *from, mono_t now);
 /* Client: sends what is due; returns when something is due again. */
 mono_t link_hs_run(struct tunnel *t, struct link *l, mono_t now);
-/* Client: new keys as soon as possible, without loss. */
+/* New keys as soon as possible, without loss; a server asks its client. */
 void link_hs_renew(struct tunnel *t, struct link *l, mono_t now);
+/* Server: asks the client for the handshake that is wanted, if one is. */
+void link_hs_ask(struct tunnel *t, struct link *l, mono_t now);
 /* The session of an epoch, or NULL; *pending is set on a server when it is not
  * yet in force. */
 struct session *link_hs_find(

@@ -20,7 +20,7 @@
 #define ATTEMPT_MAX (10 * NSEC_PER_SEC)
 #define HELLO_AFTER_REJECT (5 * NSEC_PER_SEC)
 #define CONFIRM_RETRY (250 * NSEC_PER_MSEC)
-#define CONFIRM_TRIES 20
+#define CONFIRM_TRIES 6
 #define PENDING_MAX (10 * NSEC_PER_SEC)
 #define ANSWER_GAP (1 * NSEC_PER_SEC) /* between answers to one HELLO */
 #define PREV_KEYS (10 * NSEC_PER_SEC) /* for packets on their way */
@@ -129,7 +129,8 @@ link_hs_confirmed(struct tunnel *t, struct link *l, struct session *s,
 		    link_addr_text(&path->peer, new));
 	l->path = *path;
 	l->probe = 0;
-	l->hello_at = l->renew ? now + RENEW_GAP : MONO_NEVER;
+	l->hello_at =
+	    l->renew && !t->server ? now + RENEW_GAP : MONO_NEVER;
 	l->renew = false;
 	l->hello_tries = 0;
 	l->stats.handshakes++;
@@ -140,12 +141,25 @@ link_hs_confirmed(struct tunnel *t, struct link *l, struct session *s,
 		tunnel_retune(t);
 }
 
+void
+link_hs_ask(struct tunnel *t, struct link *l, mono_t now)
+{
+	if (t->server && l->renew && l->cur.used)
+		link_send_control(
+		    t, l, &l->cur, WIRE_RENEW, NULL, 0, &l->path, now);
+}
+
 /* --- client --- */
 
 void
 link_hs_renew(struct tunnel *t, struct link *l, mono_t now)
 {
-	if (t->server || l->hello_at <= now)
+	if (t->server) {
+		l->renew = l->cur.used;
+		link_hs_ask(t, l, now);
+		return;
+	}
+	if (l->hello_at <= now)
 		return;
 	/* The server may seal with these already: first things first. */
 	if (l->next.used) {

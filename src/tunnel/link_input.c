@@ -108,6 +108,11 @@ link_control(struct tunnel *t, struct link *l, struct session *s,
 	case WIRE_KEEPALIVE:
 		link_send_control(t, l, s, WIRE_KEEPALIVE_ACK, counts,
 		    link_put_counts(l, counts), &l->path, now);
+		link_hs_ask(t, l, now);
+		break;
+	case WIRE_RENEW:
+		if (!t->server)
+			link_hs_renew(t, l, now);
 		break;
 	case WIRE_PROBE:
 		if (len == sizeof(l->probe))
