@@ -14,6 +14,18 @@
 
 _Static_assert(PKTBUF_HEADROOM >= TUNIO_VNET_LEN, "virtio header in headroom");
 
+/* No memory: a packet that stays in the device would wake us for ever. */
+static int
+discard(struct tunio *io, struct tunnel *t)
+{
+	uint8_t start[TUNIO_VNET_LEN + 1];
+
+	if (read(io->fd, start, sizeof(start)) == -1)
+		return errno == EAGAIN || errno == EINTR ? 0 : errno;
+	t->stats.drop_no_memory++;
+	return 0;
+}
+
 int
 tunio_read(struct tunio *io, struct tunnel *t, mono_t now)
 {
@@ -22,10 +34,8 @@ tunio_read(struct tunio *io, struct tunnel *t, mono_t now)
 		    pktbuf_alloc(t->pool, t->mtu_bytes + FRAME_EXTRA);
 		ssize_t n;
 
-		if (pb == NULL) {
-			t->stats.drop_no_memory++;
-			return 0;
-		}
+		if (pb == NULL)
+			return discard(io, t);
 		n = read(io->fd, pb->data - TUNIO_VNET_LEN,
 		    pb->size + TUNIO_VNET_LEN);
 		if (n <= TUNIO_VNET_LEN) {

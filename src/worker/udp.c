@@ -232,7 +232,7 @@ send_messages(struct udp *u, unsigned slot, struct mmsghdr *msgs, size_t n,
 	size_t sent = 0;
 
 	while (sent < n) {
-		int r = -1;
+		int r = -1, error;
 
 		errno = EBADF;
 		if (u->fds[slot] != -1)
@@ -244,8 +244,11 @@ send_messages(struct udp *u, unsigned slot, struct mmsghdr *msgs, size_t n,
 		}
 		if (errno == EINTR)
 			continue;
-		tunnel_link_error(u->tunnel, slot, errno, now);
-		sent++;
+		/* A full socket will not take the next one either. */
+		error = errno;
+		do
+			tunnel_link_error(u->tunnel, slot, error, now);
+		while (++sent < n && error == EAGAIN);
 	}
 }
 
