@@ -164,19 +164,13 @@ fail:
 static int
 scope_from_text(const char *text, uint32_t *scope)
 {
-	char *end;
-	unsigned long n;
+	const char *error;
 
 	*scope = if_nametoindex(text);
 	if (*scope != 0)
 		return 0;
-	if (*text < '0' || *text > '9')
-		return -1;
-	n = strtoul(text, &end, 10);
-	if (*end != '\0' || n == 0 || n > UINT32_MAX)
-		return -1;
-	*scope = (uint32_t)n;
-	return 0;
+	*scope = (uint32_t)strtonum(text, 1, UINT32_MAX, &error);
+	return error == NULL ? 0 : -1;
 }
 
 int
