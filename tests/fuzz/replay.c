@@ -16,6 +16,8 @@
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+/* A harness may have something to do once, before all inputs. */
+int LLVMFuzzerInitialize(int *argc, char ***argv) __attribute__((weak));
 
 static unsigned long replayed;
 
@@ -68,6 +70,8 @@ main(int argc, char **argv)
 	struct stat st;
 	int i;
 
+	if (LLVMFuzzerInitialize != NULL)
+		LLVMFuzzerInitialize(&argc, &argv);
 	for (i = 1; i < argc; i++) {
 		if (stat(argv[i], &st) == -1)
 			err(1, "%s", argv[i]);
