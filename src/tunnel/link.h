@@ -87,8 +87,9 @@ struct link {
 	mono_t hello_at;	  /* client: next HELLO; MONO_NEVER: none due */
 	mono_t hello_sent_at;	  /* the last one */
 	unsigned hello_tries;	  /* since the last session */
-	bool renew; /* client: once more when next is in force; server: wanted */
-	mono_t confirm_at;	  /* client: next packet under next */
+	bool
+	    renew; /* client: once more when next is in force; server: wanted */
+	mono_t confirm_at; /* client: next packet under next */
 	unsigned confirm_tries;
 	struct hs_pending pending[LINK_PENDING_MAX]; /* server */
 	mono_t reject_at; /* server: no earlier REJECT than this */

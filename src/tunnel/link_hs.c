@@ -129,8 +129,7 @@ link_hs_confirmed(struct tunnel *t, struct link *l, struct session *s,
 		    link_addr_text(&path->peer, new));
 	l->path = *path;
 	l->probe = 0;
-	l->hello_at =
-	    l->renew && !t->server ? now + RENEW_GAP : MONO_NEVER;
+	l->hello_at = l->renew && !t->server ? now + RENEW_GAP : MONO_NEVER;
 	l->renew = false;
 	l->hello_tries = 0;
 	l->stats.handshakes++;
