@@ -221,8 +221,18 @@ void sim_inject(struct sim *s, int to, unsigned line, const union addr *src,
     const uint8_t *data, size_t len);
 size_t sim_log_count(struct sim *s, int end, const char *part);
 void sim_log_clear(struct sim *s);
+
+/* Inner packets that an engine delivered and no flow has seen yet. */
+uint64_t sim_handing_over(const struct sim *s);
+
+/* --- books.c --- */
+
 /* Every inner packet and every datagram is accounted for, none came twice. */
 void sim_check(struct sim *s);
+/* Datagrams that the end's engines did not take, or took and lost. */
+uint64_t sim_refused(const struct sim_end *e);
+/* Inner packets that the end's engines took and did not send. */
+uint64_t sim_dropped(const struct sim_end *e);
 
 /* --- line.c --- */
 

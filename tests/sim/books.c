@@ -1,0 +1,78 @@
+/*
+ * The books of a world: every inner packet and every datagram is somewhere.
+ */
+#include "config.h"
+
+#include "sim.h"
+
+static uint64_t
+link_drops(const struct link *l)
+{
+	const struct link_stats *st = &l->stats;
+
+	return st->drop_malformed + st->drop_auth + st->drop_replay +
+	       st->drop_stranger + st->drop_limit;
+}
+
+uint64_t
+sim_refused(const struct sim_end *e)
+{
+	uint64_t n = e->refused;
+
+	/* What waits for its turn may go with its engine. */
+	if (e->t != NULL)
+		n += reseq_stats(e->t->reseq)->packets;
+	for (unsigned i = 0; e->t != NULL && i < LINKS_MAX; i++)
+		if (e->t->links[i].used)
+			n += link_drops(&e->t->links[i]);
+	return n;
+}
+
+/* Inner packets that the engine took and did not send. */
+uint64_t
+sim_dropped(const struct sim_end *e)
+{
+	const struct tunnel_stats *st;
+	const struct fq_stats *q;
+	uint64_t n = e->dropped;
+
+	if (e->t == NULL)
+		return n;
+	st = &e->t->stats;
+	q = fq_stats(e->t->fq);
+	n += st->drop_no_link + st->drop_malformed + st->drop_loop +
+	     st->drop_too_big + st->drop_no_memory;
+	return n + q->codel_drops + q->overload_drops + q->packets;
+}
+
+static void
+check_end(struct sim *s, int end)
+{
+	const struct sim_end *e = &s->end[end], *other = &s->end[1 - end];
+	uint64_t sent =
+	    e->gone_data + (e->t != NULL ? e->t->stats.tx_packets : 0);
+	uint64_t data = 0, lost = 0, arrived = 0, copied = 0, seen;
+
+	ck_assert_uint_eq(e->inputs, sent + sim_dropped(e));
+	for (unsigned i = 0; i < s->setup.lines; i++) {
+		const struct sim_dir *d = &s->line[i].dir[end];
+
+		data += d->data;
+		copied += d->data_copied;
+		lost += d->data_lost;
+		arrived += d->data_arrived;
+	}
+	seen = sim_handing_over(s);
+	ck_assert_uint_eq(sent, data);
+	ck_assert_uint_ge(data + copied, lost + arrived);
+	ck_assert_uint_ge(arrived + seen, other->delivered);
+	ck_assert_uint_le(
+	    arrived, other->delivered + seen + sim_refused(other));
+}
+
+void
+sim_check(struct sim *s)
+{
+	check_end(s, CLIENT);
+	check_end(s, SERVER);
+}
