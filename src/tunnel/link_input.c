@@ -231,13 +231,17 @@ sealed_input(struct tunnel *t, struct link *l, struct pktbuf *pb,
 		link_set_up(t, l, now);
 	remember_path(t, l, s, h.seq, from, now);
 	if (h.type == WIRE_CONTROL) {
-		reseq_heard(t->reseq, l->wire_id, in.stamp, now);
+		if (s != &l->prev || !l->prev_is_gone)
+			reseq_heard(t->reseq, l->wire_id, in.stamp, now);
 		link_control(t, l, s, &in, packet, len, from, now);
 		return false;
 	}
 	pb->data = packet;
 	pb->len = (uint32_t)len;
-	resequence(t, l, pb, &in, now);
+	if (s == &l->prev && l->prev_is_gone)
+		reseq_bypass(t->reseq, pb);
+	else
+		resequence(t, l, pb, &in, now);
 	return true;
 }
 

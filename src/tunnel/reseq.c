@@ -15,8 +15,11 @@
 #include "tunnel/reseq.h"
 #include "tunnel/wire.h"
 
-#define SPACES 2 /* ordinary and priority packets */
+#define SPACES 2      /* ordinary and priority packets */
 #define CHECKS_MAX 64 /* buckets looked at for each packet that comes */
+#define HELD_MAX 8192 /* packets of a bucket; bounds the search for a place */
+/* So many late ones in a row: the numbering went back, as with a new peer. */
+#define LATE_MAX 256
 /* A bucket that jumps further than this has lost its numbering. */
 #define JUMP_MAX (FQ_SEQ_MASK / 4)
 /* What a line said longer ago than this proves nothing: stamps wrap. */
@@ -24,10 +27,12 @@
 
 struct bucket {
 	TAILQ_ENTRY(bucket) entry; /* of the buckets with a hole */
-	struct pktbuf_list held; /* by bucket_seq */
-	uint32_t next; /* the number whose turn it is */
-	bool started; /* next is known */
-	bool waiting; /* is on the list */
+	struct pktbuf_list held;   /* by bucket_seq */
+	uint32_t next;		   /* the number whose turn it is */
+	uint16_t nheld;
+	uint16_t late;	     /* packets in a row that came too late */
+	bool started;	     /* next is known */
+	bool waiting;	     /* is on the list */
 	mono_t delivered_at; /* or when the hole was first seen */
 };
 
@@ -37,11 +42,11 @@ struct reseq {
 	struct pktbuf_pool *pool;
 	reseq_deliver_fn *deliver;
 	void *ctx;
-	uint32_t links; /* mask of those that carry packets */
-	uint32_t silent; /* mask of those that let a deadline pass */
+	uint32_t links;		    /* mask of those that carry packets */
+	uint32_t silent;	    /* mask of those that let a deadline pass */
 	uint32_t stamps[LINKS_MAX]; /* latest send stamp that a line brought */
 	mono_t stamps_at[LINKS_MAX]; /* when; 0: never */
-	struct bucket_list waiting; /* longest first */
+	struct bucket_list waiting;  /* longest first */
 	struct reseq_stats stats;
 	struct bucket buckets[SPACES][FQ_BUCKETS];
 };
@@ -109,6 +114,7 @@ static void
 pass(struct reseq *r, struct bucket *b, struct pktbuf *pb, mono_t now)
 {
 	b->next = (pb->bucket_seq + 1) & FQ_SEQ_MASK;
+	b->late = 0;
 	b->delivered_at = now;
 	r->deliver(r->ctx, pb);
 }
@@ -119,6 +125,7 @@ take_first(struct reseq *r, struct bucket *b)
 	struct pktbuf *pb = TAILQ_FIRST(&b->held);
 
 	TAILQ_REMOVE(&b->held, pb, entry);
+	b->nheld--;
 	r->stats.packets--;
 	r->stats.bytes -= pb->len;
 	pktbuf_set_use(r->pool, pb, PKTBUF_IO);
@@ -130,8 +137,8 @@ drain(struct reseq *r, struct bucket *b, mono_t now)
 {
 	struct pktbuf *pb;
 
-	while ((pb = TAILQ_FIRST(&b->held)) != NULL &&
-	    pb->bucket_seq == b->next)
+	while (
+	    (pb = TAILQ_FIRST(&b->held)) != NULL && pb->bucket_seq == b->next)
 		pass(r, b, take_first(r, b), now);
 	if (pb == NULL) {
 		stop_waiting(r, b);
@@ -152,16 +159,26 @@ give_up(struct reseq *r, struct bucket *b, mono_t now)
 	drain(r, b, now);
 }
 
+/* Its numbers are not what they were: the next packet is the first. */
+static void
+restart(struct reseq *r, struct bucket *b, mono_t now)
+{
+	while (b->waiting)
+		give_up(r, b, now);
+	b->started = false;
+	b->late = 0;
+}
+
 void
 reseq_reset(struct reseq *r)
 {
 	struct bucket *b;
 
 	while ((b = TAILQ_FIRST(&r->waiting)) != NULL)
-		give_up(r, b, b->delivered_at);
+		restart(r, b, b->delivered_at);
 	for (size_t i = 0; i < SPACES; i++)
 		for (size_t j = 0; j < FQ_BUCKETS; j++)
-			r->buckets[i][j].started = false;
+			restart(r, &r->buckets[i][j], 0);
 	memset(r->stamps_at, 0, sizeof(r->stamps_at));
 	r->silent = 0;
 }
@@ -174,8 +191,8 @@ line_is_past(const struct reseq *r, unsigned link, uint32_t stamp, mono_t now)
 	if ((r->silent & UINT32_C(1) << link) != 0)
 		return true;
 	return r->stamps_at[link] != 0 &&
-	    now - r->stamps_at[link] < STAMP_AGE_MAX &&
-	    stamp_diff(r->stamps[link], stamp) > 0;
+	       now - r->stamps_at[link] < STAMP_AGE_MAX &&
+	       stamp_diff(r->stamps[link], stamp) > 0;
 }
 
 /*
@@ -187,12 +204,11 @@ static bool
 is_lost(const struct reseq *r, const struct bucket *b, mono_t now)
 {
 	const struct pktbuf *first = TAILQ_FIRST(&b->held);
-	bool single =
-	    seq_diff(first->bucket_seq, b->next) == 1;
+	bool single = seq_diff(first->bucket_seq, b->next) == 1;
 
 	if (single)
 		return first->prev_link == first->link ||
-		    line_is_past(r, first->prev_link, first->stamp, now);
+		       line_is_past(r, first->prev_link, first->stamp, now);
 	for (unsigned i = 0; i < LINKS_MAX; i++)
 		if ((r->links & UINT32_C(1) << i) != 0 && i != first->link &&
 		    !line_is_past(r, i, first->stamp, now))
@@ -220,10 +236,11 @@ reseq_heard(struct reseq *r, unsigned link, uint32_t stamp, mono_t now)
 	r->silent &= ~(UINT32_C(1) << link);
 	if (r->stamps_at[link] == 0 ||
 	    now - r->stamps_at[link] >= STAMP_AGE_MAX ||
-	    stamp_diff(stamp, r->stamps[link]) > 0)
+	    stamp_diff(stamp, r->stamps[link]) >= 0) {
 		r->stamps[link] = stamp;
-	r->stamps_at[link] = now;
-	TAILQ_FOREACH_SAFE (b, &r->waiting, entry, next) {
+		r->stamps_at[link] = now;
+	}
+	TAILQ_FOREACH_SAFE(b, &r->waiting, entry, next) {
 		if (++checks > CHECKS_MAX)
 			break;
 		check_bucket(r, b, now);
@@ -236,7 +253,8 @@ insert(struct bucket *b, struct pktbuf *pb)
 {
 	struct pktbuf *at;
 
-	TAILQ_FOREACH_REVERSE(at, &b->held, pktbuf_list, entry) {
+	for (at = TAILQ_LAST(&b->held, pktbuf_list); at != NULL;
+	     at = TAILQ_PREV(at, pktbuf_list, entry)) {
 		int32_t d = seq_diff(pb->bucket_seq, at->bucket_seq);
 
 		if (d == 0)
@@ -250,22 +268,29 @@ insert(struct bucket *b, struct pktbuf *pb)
 	return true;
 }
 
+/* Has pb counted among those that wait; false if there is no room for it. */
+static bool
+find_room(struct reseq *r, struct bucket *b, struct pktbuf *pb)
+{
+	if (b->nheld <= HELD_MAX &&
+	    pktbuf_set_use(r->pool, pb, PKTBUF_RESEQ) == 0) {
+		r->stats.held++;
+		return true;
+	}
+	r->stats.no_memory++;
+	return false;
+}
+
 static void
 hold(struct reseq *r, struct bucket *b, struct pktbuf *pb, mono_t now)
 {
-	if (pktbuf_set_use(r->pool, pb, PKTBUF_RESEQ) == -1) {
-		/* No room to wait: late is better than never. */
-		r->stats.no_memory++;
-		while (b->waiting)
-			give_up(r, b, now);
-		pass(r, b, pb, now);
-		return;
-	}
+	uint32_t seq = pb->bucket_seq;
+
 	if (!insert(b, pb)) {
 		pktbuf_free(r->pool, pb);
 		return;
 	}
-	r->stats.held++;
+	b->nheld++;
 	r->stats.packets++;
 	r->stats.bytes += pb->len;
 	if (!b->waiting) {
@@ -273,6 +298,10 @@ hold(struct reseq *r, struct bucket *b, struct pktbuf *pb, mono_t now)
 		b->delivered_at = now;
 		TAILQ_INSERT_TAIL(&r->waiting, b, entry);
 	}
+	/* Without room it cannot wait, nor can what is to go before it. */
+	if (!find_room(r, b, pb))
+		while (b->waiting && seq_diff(seq, b->next) >= 0)
+			give_up(r, b, now);
 	check_bucket(r, b, now);
 }
 
@@ -283,20 +312,26 @@ reseq_input(struct reseq *r, struct pktbuf *pb, mono_t now)
 	    &r->buckets[pb->priority ? 1 : 0][pb->bucket % FQ_BUCKETS];
 	int32_t ahead = seq_diff(pb->bucket_seq, b->next);
 
-	if (b->started && (ahead > JUMP_MAX || ahead < -JUMP_MAX)) {
-		while (b->waiting)
-			give_up(r, b, now);
-		b->started = false;
-	}
+	if (b->started && (ahead > JUMP_MAX || ahead < -JUMP_MAX))
+		restart(r, b, now);
 	if (!b->started || ahead == 0) {
 		b->started = true;
 		pass(r, b, pb, now);
 		drain(r, b, now);
 	} else if (ahead < 0) {
 		r->stats.late++;
+		if (++b->late > LATE_MAX)
+			restart(r, b, now);
 		r->deliver(r->ctx, pb);
 	} else
 		hold(r, b, pb, now);
+}
+
+void
+reseq_bypass(struct reseq *r, struct pktbuf *pb)
+{
+	r->stats.late++;
+	r->deliver(r->ctx, pb);
 }
 
 void
@@ -317,7 +352,8 @@ note_silent(struct reseq *r, const struct bucket *b, mono_t now)
 		return;
 	}
 	for (unsigned i = 0; i < LINKS_MAX; i++)
-		if (!line_is_past(r, i, first->stamp, now))
+		if ((r->links & UINT32_C(1) << i) != 0 && i != first->link &&
+		    !line_is_past(r, i, first->stamp, now))
 			r->silent |= UINT32_C(1) << i;
 }
 

@@ -17,11 +17,11 @@
 #define RESEQ_HOLD_MAX (150 * NSEC_PER_MSEC)
 
 struct reseq_stats {
-	uint64_t held; /* packets that waited */
-	uint64_t late; /* packets that came after their hole was given up */
+	uint64_t held;	/* packets that waited */
+	uint64_t late;	/* packets that came after their hole was given up */
 	uint64_t holes; /* given up as a later packet of the same line came */
-	uint64_t deadlines; /* given up by RESEQ_HOLD_MAX */
-	uint64_t no_memory; /* delivered out of order for want of memory */
+	uint64_t deadlines;    /* given up by RESEQ_HOLD_MAX */
+	uint64_t no_memory;    /* passed on, holes and all, for want of room */
 	size_t bytes, packets; /* waiting now */
 };
 
@@ -42,10 +42,13 @@ void reseq_reset(struct reseq *r);
  * carried its predecessor in the bucket).
  */
 void reseq_input(struct reseq *r, struct pktbuf *pb, mono_t now);
+/* A packet of a process that is gone, and its numbers with it. */
+void reseq_bypass(struct reseq *r, struct pktbuf *pb);
 /* Any packet that a link brought, sent at stamp: lines keep their order, so
  * what the same line carried earlier will not come any more. */
 void reseq_heard(struct reseq *r, unsigned link, uint32_t stamp, mono_t now);
-/* Mask of the links that carry packets now; others are not waited for. */
+/* Mask of the links that carry packets now; where the carrier of what is
+ * missing is not known, others are not waited for. */
 void reseq_set_links(struct reseq *r, uint32_t mask);
 /* Gives up what is past its deadline; returns the next one. */
 mono_t reseq_run(struct reseq *r, mono_t now);
