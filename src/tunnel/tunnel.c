@@ -226,14 +226,14 @@ tunnel_run(struct tunnel *t, mono_t now)
 		if (due < next)
 			next = due;
 	}
+	due = reseq_run(t->reseq, now);
+	if (due < next)
+		next = due;
 	if (t->nup == 0)
 		empty_queue(t, now);
 	else if (pump(t, now))
 		return now;
 	if (!fq_empty(t->fq) && sched_ready_at(t) < next)
 		next = sched_ready_at(t);
-	due = reseq_run(t->reseq, now);
-	if (due < next)
-		next = due;
 	return next;
 }
