@@ -31,6 +31,7 @@
 	suite(icmp) \
 	suite(codel) \
 	suite(fq) \
+	suite(reseq) \
 	suite(pacer) \
 	suite(wire) \
 	suite(replay) \
