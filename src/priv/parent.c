@@ -22,9 +22,10 @@
 
 #include "base/log.h"
 
-#define STOP_LIMIT (2 * NSEC_PER_SEC)	/* for goodbyes to the peers */
-#define END_LIMIT (500 * NSEC_PER_MSEC) /* from end of file to exit */
-#define HOOKS_LIMIT (10 * NSEC_PER_SEC) /* for commands at exit */
+#define STOP_LIMIT (2 * NSEC_PER_SEC)	  /* for goodbyes to the peers */
+#define END_LIMIT (500 * NSEC_PER_MSEC)	  /* from end of file to exit */
+#define HOOKS_LIMIT (5 * NSEC_PER_SEC)	  /* for commands at an orderly end */
+#define HOOKS_CRASH (500 * NSEC_PER_MSEC) /* and after a failure */
 #define MESSAGES_MAX 64 /* read in a row, before timers get their turn */
 
 int
@@ -264,7 +265,8 @@ take_down(struct parent *p)
 	runfile_remove(&p->control);
 	if (p->root_dir[0] != '\0')
 		(void)rmdir(p->root_dir);
-	hook_finish(&p->hook, mono_now() + HOOKS_LIMIT);
+	hook_finish(&p->hook,
+	    mono_now() + (p->status == 0 ? HOOKS_LIMIT : HOOKS_CRASH));
 	hook_close(&p->hook);
 	/* Last: until here another daemon would meet our remains. */
 	runfile_remove(&p->pidfile);
