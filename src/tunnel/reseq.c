@@ -20,6 +20,8 @@
 #define HELD_MAX 8192 /* packets of a bucket; bounds the search for a place */
 /* So many late ones in a row: the numbering went back, as with a new peer. */
 #define LATE_MAX 256
+/* A first number so low follows others, which are on their way. */
+#define FIRST_MAX 32
 /* A bucket that jumps further than this has lost its numbering. */
 #define JUMP_MAX (FQ_SEQ_MASK / 4)
 /* What a line said longer ago than this proves nothing: stamps wrap. */
@@ -314,8 +316,12 @@ reseq_input(struct reseq *r, struct pktbuf *pb, mono_t now)
 
 	if (b->started && (ahead > JUMP_MAX || ahead < -JUMP_MAX))
 		restart(r, b, now);
-	if (!b->started || ahead == 0) {
+	if (!b->started) {
 		b->started = true;
+		b->next = pb->bucket_seq < FIRST_MAX ? 0 : pb->bucket_seq;
+		ahead = seq_diff(pb->bucket_seq, b->next);
+	}
+	if (ahead == 0) {
 		pass(r, b, pb, now);
 		drain(r, b, now);
 	} else if (ahead < 0) {
