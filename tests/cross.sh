@@ -133,8 +133,8 @@ export PKG_CONFIG_LIBDIR=$sysroot/usr/lib/$multiarch/pkgconfig
     CC="clang --target=$host --sysroot=$sysroot" \
     PKG_CONFIG=pkg-config LDFLAGS="$ldflags" "$@" || die "configure failed"
 units="tests/unit/unit tests/unit/unit_worker"
-# shellcheck disable=SC2086
 # In two steps: "all" is a make of its own, and both build src/options.o.
+# shellcheck disable=SC2086
 make -s -j"$(nproc)" all && make -s -j"$(nproc)" $units ||
     die "the $arch build failed"
 status=0
