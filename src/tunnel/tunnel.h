@@ -79,14 +79,14 @@ struct tunnel {
 	struct pktbuf_pool *pool;
 	struct fq *fq;
 	struct flow_key flow_key;
-	uint64_t vtime; /* of the link served last */
+	uint64_t vtime;	  /* of the link served last */
 	mono_t delay_min; /* one way, of the fastest link in use */
 	mono_t keepalive_due_at;
 	bool busy;		 /* packets flowed since the last keepalive */
 	uint32_t path_mtu_bytes; /* the longest packet that both devices take */
 	mono_t too_big_at;	 /* no earlier answer to a longer one */
 	struct numbering ordinary, ahead;
-	struct reseq *reseq; /* of what the peer sends */
+	struct reseq *reseq;	/* of what the peer sends */
 	uint64_t peer_instance; /* whose numbers it knows */
 	/* stats */
 	struct tunnel_stats stats;

@@ -56,9 +56,9 @@ enum wire_control {
 	WIRE_KEEPALIVE_ACK, /* the answer, sent at once */
 	WIRE_PROBE,	    /* payload: 8 bytes; path check of a new address */
 	WIRE_PROBE_ACK,	    /* the same 8 bytes, by the way the probe came */
-	WIRE_BYE,   /* orderly end: the peer takes the link down at once */
+	WIRE_BYE,    /* orderly end: the peer takes the link down at once */
 	WIRE_REPORT, /* reserved: reports of all links */
-	WIRE_RENEW /* the server's settings changed: a handshake, please */
+	WIRE_RENEW   /* the server's settings changed: a handshake, please */
 };
 
 struct wire_header {

@@ -88,9 +88,8 @@ bond_json(const struct tunnel *t)
 	    "no_link", (json_int_t)s->drop_no_link, "malformed",
 	    (json_int_t)s->drop_malformed, "loop", (json_int_t)s->drop_loop,
 	    "too_big", (json_int_t)s->drop_too_big, "no_memory",
-	    (json_int_t)s->drop_no_memory, "device",
-	    (json_int_t)s->drop_device, "codel",
-	    (json_int_t)q->codel_drops, "overload",
+	    (json_int_t)s->drop_no_memory, "device", (json_int_t)s->drop_device,
+	    "codel", (json_int_t)q->codel_drops, "overload",
 	    (json_int_t)q->overload_drops);
 
 	json_t *order = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
@@ -106,10 +105,9 @@ bond_json(const struct tunnel *t)
 	    "queue_flows", (json_int_t)q->flows, "tx_bytes",
 	    (json_int_t)s->tx_bytes, "rx_bytes", (json_int_t)s->rx_bytes,
 	    "tx_packets", (json_int_t)s->tx_packets, "rx_packets",
-	    (json_int_t)s->rx_packets, "marks", (json_int_t)q->marks,
-	    "demoted", (json_int_t)s->demoted, "sojourn_ms", ms(q->sojourn),
-	    "drops", drops,
-	    "order", order);
+	    (json_int_t)s->rx_packets, "marks", (json_int_t)q->marks, "demoted",
+	    (json_int_t)s->demoted, "sojourn_ms", ms(q->sojourn), "drops",
+	    drops, "order", order);
 }
 
 json_t *

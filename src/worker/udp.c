@@ -15,7 +15,7 @@
 
 #define STORE_SIZE (256 * 1024)
 #define IN_SIZE_MIN 2000 /* bytes: a whole Ethernet frame and some */
-#define BATCHES_MAX 4 /* per wake-up, so that no link starves the others */
+#define BATCHES_MAX 4	 /* per wake-up, so that no link starves the others */
 
 union control {
 	uint8_t buf[CMSG_SPACE(sizeof(struct in6_pktinfo))];
@@ -80,13 +80,13 @@ local_address(struct msghdr *msg, union addr *local)
 
 	memset(local, 0, sizeof(*local));
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL;
-	    c = CMSG_NXTHDR(msg, c)) {
+	     c = CMSG_NXTHDR(msg, c)) {
 		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
 			memcpy(&info4, CMSG_DATA(c), sizeof(info4));
 			local->in4.sin_family = AF_INET;
 			local->in4.sin_addr = info4.ipi_spec_dst;
 		} else if (c->cmsg_level == IPPROTO_IPV6 &&
-		    c->cmsg_type == IPV6_PKTINFO) {
+			   c->cmsg_type == IPV6_PKTINFO) {
 			memcpy(&info6, CMSG_DATA(c), sizeof(info6));
 			local->in6.sin6_family = AF_INET6;
 			local->in6.sin6_addr = info6.ipi6_addr;
@@ -147,7 +147,7 @@ int
 udp_receive(struct udp *u, unsigned slot, mono_t now)
 {
 	for (int batch = 0; batch < BATCHES_MAX && u->fds[slot] != -1;
-	    batch++) {
+	     batch++) {
 		size_t n = fill_buffers(u);
 		int got;
 
@@ -156,9 +156,9 @@ udp_receive(struct udp *u, unsigned slot, mono_t now)
 		got = receive_batch(u, slot, n, now);
 		if (got == -1)
 			return errno == EAGAIN || errno == EINTR ||
-				errno == ECONNREFUSED
-			    ? 0
-			    : errno;
+				       errno == ECONNREFUSED
+				   ? 0
+				   : errno;
 		if ((size_t)got < n)
 			return 0;
 	}
@@ -226,8 +226,8 @@ set_source(struct msghdr *msg, union control *control, const union addr *local)
 
 /* Sends n messages of a link; what the kernel refuses is counted and gone. */
 static void
-send_messages(struct udp *u, unsigned slot, struct mmsghdr *msgs, size_t n,
-    mono_t now)
+send_messages(
+    struct udp *u, unsigned slot, struct mmsghdr *msgs, size_t n, mono_t now)
 {
 	size_t sent = 0;
 

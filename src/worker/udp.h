@@ -24,7 +24,7 @@ struct udp_out {
 
 struct udp {
 	struct tunnel *tunnel;
-	int fds[LINKS_MAX]; /* -1: none; owned by the worker */
+	int fds[LINKS_MAX];	      /* -1: none; owned by the worker */
 	struct pktbuf *in[UDP_BATCH]; /* waiting to be filled */
 	struct udp_out out[2 * UDP_BATCH];
 	size_t nout;

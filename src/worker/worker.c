@@ -36,14 +36,14 @@ struct worker {
 	const struct worker_args *args;
 	struct ev_loop *loop;
 	struct tunnel *tunnel; /* NULL until the first IPC_CONF */
-	struct conf *conf; /* owned by the tunnel */
-	uint32_t generation; /* of conf */
+	struct conf *conf;     /* owned by the tunnel */
+	uint32_t generation;   /* of conf */
 	struct tunio tun;
 	struct udp udp;
 	struct control *control;
 	int timer_fd;
 	mono_t timer_at; /* what the timer is set to */
-	mono_t now; /* of this turn of the loop */
+	mono_t now;	 /* of this turn of the loop */
 	ev_io ipc_io, tun_io, timer_io, socket_io[LINKS_MAX];
 	ev_prepare prepare;
 };
@@ -339,7 +339,7 @@ take_conf(struct worker *w, const union message *m, size_t len, int fd)
 		fatalx("the parent sent a configuration with errors");
 	conf_assign_slots(w->conf, next);
 	log_set_level(w->args->loglevel > next->loglevel ? w->args->loglevel
-							  : next->loglevel);
+							 : next->loglevel);
 	if (w->tunnel == NULL) {
 		w->tunnel = tunnel_new(next, &ops, mono_now());
 		if (w->tunnel == NULL)
@@ -438,8 +438,7 @@ take_resolved(struct worker *w, const union message *m, size_t len, int fd)
 	if (r->generation != w->generation || r->slot >= LINKS_MAX ||
 	    r->count > IPC_ADDRS_MAX)
 		return;
-	tunnel_link_addrs(
-	    w->tunnel, r->slot, r->addrs, r->count, mono_now());
+	tunnel_link_addrs(w->tunnel, r->slot, r->addrs, r->count, mono_now());
 }
 
 static void
@@ -459,8 +458,8 @@ take_reloaded(struct worker *w, const union message *m, size_t len, int fd)
 	if (m->reloaded.error < nitems_of(words))
 		error = words[m->reloaded.error];
 	if (w->control != NULL)
-		control_reloaded(w->control, m->reloaded.ok != 0,
-		    m->reloaded.line, error);
+		control_reloaded(
+		    w->control, m->reloaded.ok != 0, m->reloaded.line, error);
 }
 
 static void
@@ -494,8 +493,8 @@ static const struct handler {
 };
 
 static void
-dispatch(struct worker *w, uint32_t type, const union message *m, size_t len,
-    int fd)
+dispatch(
+    struct worker *w, uint32_t type, const union message *m, size_t len, int fd)
 {
 	for (size_t i = 0; i < nitems_of(handlers); i++) {
 		const struct handler *h = &handlers[i];
@@ -522,8 +521,8 @@ ipc_cb(struct ev_loop *loop, ev_io *watcher, int revents)
 
 	(void)loop;
 	(void)revents;
-	while ((r = ipc_recv(w->args->ipc_fd, &type, &m, sizeof(m), &len,
-		    &fd)) == 1) {
+	while ((r = ipc_recv(
+		    w->args->ipc_fd, &type, &m, sizeof(m), &len, &fd)) == 1) {
 		dispatch(w, type, &m, len, fd);
 		OPENSSL_cleanse(&m, len < sizeof(m) ? len : sizeof(m));
 	}

@@ -8,15 +8,15 @@
 #include <stdbool.h>
 
 struct worker_args {
-	int ipc_fd; /* the worker's end of the socketpair */
+	int ipc_fd;	  /* the worker's end of the socketpair */
 	const char *user; /* for messages */
 	uid_t uid;
 	gid_t gid;
 	const char *chroot_dir; /* an empty directory, removed by the parent */
 	bool run_as_root;
 	bool natural_title; /* leave the process title alone */
-	const char *name; /* of the tunnel, for the title */
-	int loglevel; /* syslog priority */
+	const char *name;   /* of the tunnel, for the title */
+	int loglevel;	    /* syslog priority */
 };
 
 /* Runs in the forked child; never returns. */
