@@ -123,6 +123,7 @@ else
 	# qemu-user runs no system call filter.
 	set -- --without-seccomp "$@"
 	run="qemu-$arch -L $sysroot"
+	export UNIT_EMULATED=1
 	command -v "${run%% *}" >/dev/null || die "no ${run%% *}: tests/deps.sh"
 fi
 
