@@ -198,8 +198,8 @@ START_TEST(unequal_lines_add_up)
 	got = -(double)sim_bulk_bytes(b);
 	sim_for(s, 6 * SEC);
 	got = (got + (double)sim_bulk_bytes(b)) / 6;
-	ck_assert_msg(
-	    got > 0.95 * most, "%s: %.3f of the ceiling", row->name, got / most);
+	ck_assert_msg(got > 0.95 * most, "%s: %.3f of the ceiling", row->name,
+	    got / most);
 	ck_assert_uint_eq(watch.reordered, 0);
 	p50 = sim_flow_delay(sparse, 0.5);
 	p99 = sim_flow_delay(sparse, 0.99);

@@ -32,6 +32,7 @@
 	suite(codel) \
 	suite(fq) \
 	suite(reseq) \
+	suite(reseq_bad) \
 	suite(pacer) \
 	suite(wire) \
 	suite(replay) \

@@ -1,0 +1,123 @@
+/*
+ * A resequencer and a peer that numbers as it likes, in invented time; what is
+ * delivered is written down.
+ */
+#ifndef MLVPN_TESTS_RESEQ_PEER_H
+#define MLVPN_TESTS_RESEQ_PEER_H
+
+#include <check.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tunnel/fq.h"
+#include "tunnel/reseq.h"
+#include "tunnel/wire.h"
+
+#define MS NSEC_PER_MSEC
+#define SEC NSEC_PER_SEC
+#define LEN 100 /* bytes of a packet */
+
+static struct pktbuf_pool *pool;
+static struct reseq *r;
+static mono_t now;
+static char log_text[512]; /* what was delivered, as text */
+static uint64_t ncome, ndelivered;
+static bool quiet; /* counts only */
+
+static inline void
+deliver(void *ctx, struct pktbuf *pb)
+{
+	size_t used = strlen(log_text);
+
+	ck_assert_ptr_eq(ctx, &now);
+	if (pb->use != PKTBUF_IO || pb->len != LEN)
+		ck_abort_msg("use %u, len %u", pb->use, pb->len);
+	ndelivered++;
+	if (!quiet)
+		snprintf(log_text + used, sizeof(log_text) - used,
+		    pb->priority ? "%sp%u" : "%s%u", used == 0 ? "" : " ",
+		    pb->bucket * 1000 + pb->bucket_seq);
+	pktbuf_free(pool, pb);
+}
+
+static inline void
+setup(void)
+{
+	pool = pktbuf_pool_new(64 << 20);
+	r = reseq_new(pool, deliver, &now);
+	ck_assert_ptr_nonnull(r);
+	reseq_set_links(r, 7);
+	now = 1000 * SEC;
+	log_text[0] = '\0';
+	ncome = ndelivered = 0;
+	quiet = false;
+}
+
+static inline void
+teardown(void)
+{
+	reseq_free(r);
+	for (unsigned u = 0; u < PKTBUF_USES; u++)
+		ck_assert_uint_eq(pktbuf_used(pool, u), 0);
+	pktbuf_pool_free(pool);
+}
+
+/* What was delivered since the last call: bucket * 1000 + number. */
+static inline const char *
+got(void)
+{
+	static char text[sizeof(log_text)];
+
+	memcpy(text, log_text, sizeof(text));
+	log_text[0] = '\0';
+	return text;
+}
+
+#define GOT(text) ck_assert_str_eq(got(), text)
+
+struct arrival {
+	uint16_t bucket;
+	uint32_t seq;
+	unsigned link, prev;
+	bool priority;
+	mono_t age; /* since it was sent */
+};
+
+/* A packet as link_input() hands it over. */
+static inline void
+come_as(const struct arrival *a)
+{
+	struct pktbuf *pb = pktbuf_alloc(pool, LEN);
+	uint32_t stamp = wire_stamp(now - a->age);
+
+	if (pb == NULL)
+		ck_abort_msg("no buffer");
+	pb->len = LEN;
+	pb->bucket = a->bucket;
+	pb->bucket_seq = a->seq;
+	pb->priority = a->priority;
+	pb->stamp = stamp;
+	pb->link = (uint8_t)a->link;
+	pb->prev_link = (uint8_t)a->prev;
+	ncome++;
+	reseq_input(r, pb, now);
+	reseq_heard(r, a->link, stamp, now);
+}
+
+/* Of bucket 0, sent 10 ms ago. */
+static inline void
+come(uint32_t seq, unsigned link, unsigned prev)
+{
+	struct arrival a = { 0, seq, link, prev, false, 10 * MS };
+
+	come_as(&a);
+}
+
+/* A keepalive, sent so long ago. */
+static inline void
+speak(unsigned link, mono_t age)
+{
+	reseq_heard(r, link, wire_stamp(now - age), now);
+}
+
+#endif

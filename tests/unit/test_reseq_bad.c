@@ -1,0 +1,308 @@
+/*
+ * The resequencer when things go wrong: numbers begin anew or make no sense,
+ * memory is full.  Nothing that a peer numbers makes it wait, work or hold
+ * without bound.
+ */
+#include "config.h"
+
+#include <check.h>
+
+#include "reseq_peer.h"
+
+Suite *reseq_bad_suite(void);
+
+/* --- numbers that begin anew --- */
+
+START_TEST(a_new_peer_counts_anew)
+{
+	come(100, 0, 0);
+	come(102, 0, 1);
+	reseq_reset(r);
+	GOT("100 102");
+	ck_assert_int_eq(reseq_run(r, now), MONO_NEVER);
+	come(0, 0, 0);
+	come(2, 0, 1);
+	GOT("0");
+	come(1, 1, 0);
+	GOT("1 2");
+	ck_assert_uint_eq(reseq_stats(r)->late, 0);
+}
+END_TEST
+
+START_TEST(what_an_old_peers_line_said_proves_nothing)
+{
+	speak(1, 0);
+	reseq_reset(r);
+	come(0, 0, 0);
+	come(2, 0, 1);
+	GOT("0");
+}
+END_TEST
+
+START_TEST(packets_of_a_peer_that_is_gone_change_nothing)
+{
+	struct pktbuf *pb = pktbuf_alloc(pool, LEN);
+
+	come(0, 0, 0);
+	come(2, 0, 1);
+	pb->len = LEN;
+	pb->bucket_seq = 999;
+	reseq_bypass(r, pb);
+	GOT("0 999");
+	come(1, 1, 0);
+	GOT("1 2");
+}
+END_TEST
+
+START_TEST(a_jump_begins_anew)
+{
+	come(100, 0, 0);
+	come(102, 0, 1);
+	come(2000000, 0, 0);
+	GOT("100 102 2000000");
+	come(2000002, 0, 1);
+	come(2000001, 1, 0);
+	GOT("2000001 2000002");
+	come(0, 0, 0);
+	GOT("0");
+	come(2, 0, 1);
+	come(1, 1, 0);
+	GOT("1 2");
+	ck_assert_uint_eq(reseq_stats(r)->late, 0);
+}
+END_TEST
+
+/* Numbers that went back a little look like late packets at first. */
+START_TEST(numbers_that_went_back_are_followed)
+{
+	uint32_t i;
+
+	come(5000, 0, 0);
+	quiet = true;
+	for (i = 0; i < 300; i++)
+		come(i, 0, 0);
+	ck_assert_uint_eq(ndelivered, 301);
+	quiet = false;
+	GOT("5000");
+	come(301, 0, 1);
+	GOT("");
+	come(300, 1, 0);
+	GOT("300 301");
+}
+END_TEST
+
+/* --- memory --- */
+
+static size_t
+buffer_bytes(void)
+{
+	struct pktbuf *pb = pktbuf_alloc(pool, LEN);
+	size_t bytes = pktbuf_used(pool, PKTBUF_IO);
+
+	pktbuf_free(pool, pb);
+	return bytes;
+}
+
+START_TEST(without_room_packets_go_on_in_order)
+{
+	pktbuf_set_quota(pool, PKTBUF_RESEQ, 3 * buffer_bytes());
+	come(0, 0, 0);
+	come(3, 0, 1);
+	come(4, 0, 0);
+	come(8, 0, 1);
+	GOT("0");
+	/* No room: what goes before it goes, what comes after it waits on. */
+	come(6, 0, 1);
+	GOT("3 4 6");
+	ck_assert_uint_eq(reseq_stats(r)->no_memory, 1);
+	ck_assert_uint_eq(reseq_stats(r)->packets, 1);
+	come(7, 1, 0);
+	GOT("7 8");
+	come(9, 0, 0);
+	GOT("9");
+	ck_assert_uint_eq(reseq_stats(r)->held, 3);
+}
+END_TEST
+
+START_TEST(without_room_a_packet_frees_what_follows_it)
+{
+	pktbuf_set_quota(pool, PKTBUF_RESEQ, 2 * buffer_bytes());
+	come(0, 0, 0);
+	come(4, 0, 1);
+	come(5, 0, 0);
+	come(3, 0, 1);
+	GOT("0 3 4 5");
+	come(6, 0, 0);
+	GOT("6");
+	/* A copy is none of these. */
+	come(8, 0, 1);
+	come(9, 0, 0);
+	come(9, 0, 0);
+	GOT("");
+	ck_assert_uint_eq(reseq_stats(r)->no_memory, 1);
+}
+END_TEST
+
+START_TEST(no_room_at_all_is_no_trouble)
+{
+	pktbuf_set_quota(pool, PKTBUF_RESEQ, 0);
+	for (uint32_t i = 0; i < 20; i += 2)
+		come(i, 0, 1);
+	GOT("0 2 4 6 8 10 12 14 16 18");
+	ck_assert_int_eq(reseq_run(r, now), MONO_NEVER);
+}
+END_TEST
+
+/* Each of them has its place at the front, found from the end. */
+START_TEST(numbers_that_run_backwards_are_bounded)
+{
+	quiet = true;
+	come(0, 0, 0);
+	for (uint32_t i = 0; i < 10000; i++)
+		come(900000 - 2 * i, 0, 1);
+	ck_assert_uint_le(reseq_stats(r)->packets, 8192);
+	ck_assert_uint_eq(reseq_stats(r)->packets + ndelivered, ncome);
+	now += 150 * MS;
+	reseq_run(r, now);
+	ck_assert_uint_eq(ndelivered, ncome);
+}
+END_TEST
+
+/* --- any --- */
+
+static uint64_t
+rnd(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state >> 11;
+}
+
+/*
+ * Whatever the numbers: every packet goes on after a while, none is lost but
+ * copies of what waits, and memory stays in its quota.
+ */
+START_TEST(no_numbers_keep_packets_for_long)
+{
+	uint64_t rng = 77 + (uint64_t)_i;
+	size_t quota = 200 * buffer_bytes();
+
+	quiet = true;
+	pktbuf_set_quota(pool, PKTBUF_RESEQ, quota);
+	for (int i = 0; i < 20000; i++) {
+		struct arrival a = { (uint16_t)(rnd(&rng) % 40),
+			(uint32_t)(rnd(&rng) % 200 + i / 20),
+			(unsigned)(rnd(&rng) % 16), (unsigned)(rnd(&rng) % 16),
+			rnd(&rng) % 8 == 0, (mono_t)(rnd(&rng) % (70 * SEC)) };
+		mono_t next;
+
+		if (rnd(&rng) % 500 == 0)
+			a.seq = (uint32_t)rnd(&rng) & FQ_SEQ_MASK;
+		if (rnd(&rng) % 1000 == 0)
+			reseq_set_links(r, (uint32_t)rnd(&rng) & 0xffff);
+		if (rnd(&rng) % 3000 == 0)
+			reseq_reset(r);
+		come_as(&a);
+		if (pktbuf_used(pool, PKTBUF_RESEQ) > quota)
+			ck_abort_msg("quota exceeded");
+		now += (mono_t)(rnd(&rng) % (2 * MS));
+		next = reseq_run(r, now);
+		if (next <= now ||
+		    (next != MONO_NEVER && next > now + RESEQ_HOLD_MAX))
+			ck_abort_msg(
+			    "next run in %lld", (long long)(next - now));
+	}
+	/* At most one deadline for each line. */
+	for (int i = 0; i < LINKS_MAX; i++) {
+		now += RESEQ_HOLD_MAX;
+		reseq_run(r, now);
+	}
+	ck_assert_uint_eq(reseq_stats(r)->packets, 0);
+	ck_assert_uint_eq(reseq_stats(r)->bytes, 0);
+	ck_assert_uint_le(ndelivered, ncome);
+	ck_assert_uint_gt(ndelivered, ncome * 8 / 10);
+}
+END_TEST
+
+/* Lines that keep their order and lose packets: nothing is ever late. */
+START_TEST(lossy_lines_deliver_in_order)
+{
+	enum { N = 4000, GAP = 250 }; /* us between packets */
+	static struct arrival sent[N];
+	static mono_t at[N];
+	uint64_t rng = 1234 + (uint64_t)_i;
+	mono_t delay[3], start = now, clear[3] = { 0 };
+	unsigned prev[4] = { 0 };
+	uint32_t seq[4] = { 0 };
+	bool done[N] = { false };
+
+	quiet = true;
+	for (int k = 0; k < 3; k++)
+		delay[k] = (mono_t)(1 + rnd(&rng) % 100) * MS;
+	for (int i = 0; i < N; i++) {
+		unsigned b = i < 4 ? (unsigned)i : (unsigned)(rnd(&rng) % 4);
+		unsigned line = (unsigned)(rnd(&rng) % 3);
+
+		at[i] = start + i * GAP * NSEC_PER_USEC + delay[line] +
+			(mono_t)(rnd(&rng) % (3 * MS));
+		if (at[i] < clear[line])
+			at[i] = clear[line];
+		/* From the first that comes, a bucket's numbers are known. */
+		if (i < 4)
+			at[i] = start + i * GAP * NSEC_PER_USEC;
+		clear[line] = at[i];
+		sent[i] =
+		    (struct arrival){ (uint16_t)b, seq[b]++, line, prev[b],
+			    false, at[i] - start - i * GAP * NSEC_PER_USEC };
+		prev[b] = line;
+		done[i] = i >= 4 && i < N - 100 && rnd(&rng) % 20 == 0;
+	}
+	for (;;) {
+		int next = -1;
+
+		/* By arrival; ties in the order of sending. */
+		for (int i = 0; i < N && at[i] <= now + 110 * MS; i++)
+			if (!done[i] && (next == -1 || at[i] < at[next]))
+				next = i;
+		if (next == -1) {
+			if (now > start + 2 * SEC)
+				break;
+			now += 50 * MS;
+			continue;
+		}
+		done[next] = true;
+		now = at[next];
+		reseq_run(r, now);
+		come_as(&sent[next]);
+	}
+	now += SEC;
+	reseq_run(r, now);
+	ck_assert_uint_eq(reseq_stats(r)->deadlines, 0);
+	ck_assert_uint_eq(ndelivered, ncome);
+	ck_assert_uint_gt(ncome, N * 9 / 10);
+	ck_assert_uint_eq(reseq_stats(r)->late, 0);
+}
+END_TEST
+
+Suite *
+reseq_bad_suite(void)
+{
+	Suite *s = suite_create("reseq_bad");
+	TCase *tc = tcase_create("bad");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, a_new_peer_counts_anew);
+	tcase_add_test(tc, what_an_old_peers_line_said_proves_nothing);
+	tcase_add_test(tc, packets_of_a_peer_that_is_gone_change_nothing);
+	tcase_add_test(tc, a_jump_begins_anew);
+	tcase_add_test(tc, numbers_that_went_back_are_followed);
+	tcase_add_test(tc, without_room_packets_go_on_in_order);
+	tcase_add_test(tc, without_room_a_packet_frees_what_follows_it);
+	tcase_add_test(tc, no_room_at_all_is_no_trouble);
+	tcase_add_test(tc, numbers_that_run_backwards_are_bounded);
+	tcase_add_loop_test(tc, no_numbers_keep_packets_for_long, 0, 10);
+	tcase_add_loop_test(tc, lossy_lines_deliver_in_order, 0, 10);
+	suite_add_tcase(s, tc);
+	return s;
+}
