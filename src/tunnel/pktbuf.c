@@ -358,6 +358,9 @@ pktbuf_shrink(struct pktbuf_pool *pool, struct pktbuf *pb)
 	small->proto = pb->proto;
 	small->bucket = pb->bucket;
 	small->bucket_seq = pb->bucket_seq;
+	small->stamp = pb->stamp;
+	small->link = pb->link;
+	small->prev_link = pb->prev_link;
 	small->flow_hash = pb->flow_hash;
 	small->queued_at = pb->queued_at;
 	small->gso = pb->gso;
