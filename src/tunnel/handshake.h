@@ -14,8 +14,8 @@
  *   5    1  link number of the client, 0-15
  *   6    1  reason (REJECT)
  *   7    1  reserved, 0
- *   8    8  instance: random number of the sender's process, another one
- *           when a link begins anew in it
+ *   8    8  instance: 48 bits are random for the sender's process, 16 count
+ *           the links that began in it
  *  16    8  rate at which the sender wants to send, bytes/s, 0 unlimited
  *  24    8  rate at which it wants to receive
  *  32    2  mtu of its tunnel device
@@ -50,6 +50,8 @@
 #include "tunnel/session.h"
 
 #define HS_LEN 128
+/* The part of an instance that tells links of one process apart. */
+#define HS_LIFE_MASK UINT64_C(0xffff)
 #define HS_PSK_LEN 32
 #define HS_NAME_LEN 16
 #define HS_CHALLENGE_LEN 20

@@ -27,7 +27,8 @@ hs_same_role(const struct hs_keys *keys, const struct hs_local *me,
 {
 	/* Only clients say HELLO; our own one may have been sent back. */
 	return !me->server && hs_check_hello(keys, msg, len) == HS_OK &&
-	       get_be64(msg + HS_AT_INSTANCE) != me->instance;
+	       ((get_be64(msg + HS_AT_INSTANCE) ^ me->instance) &
+		   ~HS_LIFE_MASK) != 0;
 }
 
 /* 0: the two masks have no cipher in common. */

@@ -39,6 +39,9 @@ link_init(struct tunnel *t, struct link *l, unsigned slot,
 	memset(l, 0, sizeof(*l));
 	l->used = true;
 	l->slot = slot;
+	/* It counts from 1: the peer must not take it for an earlier one. */
+	l->instance =
+	    (t->instance & ~HS_LIFE_MASK) | (t->lives++ & HS_LIFE_MASK);
 	l->wire_id = (uint8_t)slot;
 	l->conf = *conf;
 	l->tx_seq = 1;
@@ -71,8 +74,6 @@ link_close(struct tunnel *t, struct link *l, const char *reason, mono_t now)
 		link_set_down(t, l, reason, now);
 	link_forget_keys(l);
 	memset(l, 0, sizeof(*l));
-	/* A link that starts anew counts from 1 again, as in a new process. */
-	t->instance++;
 }
 
 void

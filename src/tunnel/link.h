@@ -92,7 +92,8 @@ struct link {
 	mono_t confirm_at; /* client: next packet under next */
 	unsigned confirm_tries;
 	struct hs_pending pending[LINK_PENDING_MAX]; /* server */
-	mono_t reject_at; /* server: no earlier REJECT than this */
+	mono_t reject_at;  /* server: no earlier REJECT than this */
+	uint64_t instance; /* ours, as handshake.h has it */
 	uint64_t peer_instance;
 	uint8_t wire_id; /* the link's number on the wire: the client's slot */
 	uint16_t peer_mtu; /* bytes; of the peer's tunnel device */

@@ -93,11 +93,10 @@ learn_peer(struct tunnel *t, struct link *l, const struct hs_peer *peer)
 		l->wire_id = peer->link & (LINKS_MAX - 1);
 	if (peer->instance == l->peer_instance)
 		return;
-	if (peer->instance != t->peer_instance) {
-		t->peer_instance = peer->instance;
+	/* Another process over there: all its numbers start anew. */
+	if (((peer->instance ^ t->peer_instance) & ~HS_LIFE_MASK) != 0)
 		reseq_reset(t->reseq);
-	}
-	/* Another process over there: its numbers and clock start anew. */
+	t->peer_instance = peer->instance;
 	l->peer_instance = peer->instance;
 	l->rx_highest = l->rx_received = l->counted = 0;
 	l->rx_stamp_at = 0;

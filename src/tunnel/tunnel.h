@@ -69,7 +69,8 @@ struct tunnel {
 	bool server;
 	uint32_t mtu_bytes; /* of the device; 0: not known yet */
 	/* state */
-	uint64_t instance;
+	uint64_t instance; /* of this process */
+	uint64_t lives;	   /* links that began in it */
 	bool aes_fast;
 	struct hs_keys keys[2]; /* of this password and the one before */
 	unsigned keys_cur;

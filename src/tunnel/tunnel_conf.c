@@ -130,7 +130,7 @@ tunnel_local(const struct tunnel *t, const struct link *l, struct hs_local *me)
 	me->aes_fast = t->aes_fast;
 	me->ciphers = ciphers[t->conf->cipher];
 	me->link = (uint8_t)l->slot;
-	me->instance = t->instance;
+	me->instance = l->instance;
 	me->tx_Bps = t->server ? l->conf.download_Bps : l->conf.upload_Bps;
 	me->rx_Bps = t->server ? l->conf.upload_Bps : l->conf.download_Bps;
 	me->mtu_bytes = (uint16_t)t->mtu_bytes;
