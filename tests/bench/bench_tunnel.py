@@ -53,8 +53,10 @@ def ceiling(rates):
 
 
 def goodput(name, rates, target, congestion="cubic", reverse=False,
-            delay=10):
-    with Lab([Line(rate, delay=delay) for rate in rates]) as lab:
+            delays=None):
+    delays = delays or [10] * len(rates)
+    with Lab([Line(rate, delay=delay)
+              for rate, delay in zip(rates, delays)]) as lab:
         lab.start(share=1.0)
         ends = (lab.b, lab.a) if reverse else (lab.a, lab.b)
         got = measure.tcp(*ends, congestion=congestion, seconds=SECONDS,
@@ -71,6 +73,17 @@ def eq2(report):
             way = "down" if reverse else "up"
             report(goodput(f"eq2 goodput, {congestion} {way}",
                            ["50mbit"] * 2, 96, congestion, reverse))
+
+
+@row
+def unequal(report):
+    """Lines of different rate and delay, one flow."""
+    for name, rates, delays in (
+            ("20/10 ms + 10/12 ms + 5/15 ms", (20, 10, 5), (10, 12, 15)),
+            ("100/5 ms + 20/20 ms + 5/50 ms", (100, 20, 5), (5, 20, 50)),
+            ("50/20 ms + 50/70 ms", (50, 50), (20, 70))):
+        report(goodput(name, [f"{rate}mbit" for rate in rates], 93,
+                       delays=delays))
 
 
 @row
