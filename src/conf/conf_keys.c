@@ -61,7 +61,8 @@ static const struct conf_key keys[] = {
 	    .expected = "client or server" },
 	{ "interface_name", GENERAL(interface_name), .set = conf_set_ifname,
 	    .fallback = "mlvpn0", .effect = EFFECT_RESTART,
-	    .expected = "a device name of at most 15 characters" },
+	    .expected = "a device name of at most 15 characters, "
+		"without blanks, / : or %" },
 	{ "tuntap", GENERAL(tuntap), .set = conf_set_word, .words = tuntap_words,
 	    .fallback = "tun", .effect = EFFECT_RESTART,
 	    .expected = "tun or tap" },
@@ -133,7 +134,8 @@ static const struct conf_key keys[] = {
 	    .expected = "1 to 65535" },
 	{ "interface", LINK(interface), .set = conf_set_ifname,
 	    .effect = EFFECT_MOVES,
-	    .expected = "a device name of at most 15 characters" },
+	    .expected = "a device name of at most 15 characters, "
+		"without blanks, / : or %" },
 	{ "bandwidth_upload", LINK(upload_Bps), .set = conf_set_rate,
 	    .min = 1000, .max = UINT64_C(12500000000), .fallback = "0",
 	    .effect = EFFECT_TUNES,
