@@ -82,27 +82,6 @@ is_worth_it(const struct tunnel *t, const struct link *l)
 }
 
 struct link *
-sched_sparse(struct tunnel *t, mono_t now)
-{
-	struct link *best = NULL;
-	mono_t best_delay = MONO_NEVER;
-
-	for (unsigned i = 0; i < LINKS_MAX; i++) {
-		struct link *l = &t->links[i];
-		mono_t delay;
-
-		if (!l->in_use)
-			continue;
-		delay = link_delay(l) + pacer_debt(&l->pacer, now);
-		if (delay < best_delay) {
-			best = l;
-			best_delay = delay;
-		}
-	}
-	return best;
-}
-
-struct link *
 sched_next(struct tunnel *t, mono_t now)
 {
 	struct link *best = NULL;
@@ -157,8 +136,28 @@ drain(struct priority_meter *m, mono_t now)
 		m->demoted = false;
 }
 
-struct link *
-sched_first(struct tunnel *t, mono_t now)
+/* May a packet that goes ahead of the queue still use this link? */
+static bool
+leaves_room(struct link *l, mono_t now)
+{
+	drain(&l->ahead, now);
+	return !l->ahead.demoted;
+}
+
+/* A sparse flow's packet does not wait for credit, but for no more than a
+ * packet's worth or the pacer's depth. */
+static bool
+is_nearly_ready(struct link *l, mono_t now)
+{
+	mono_t packet = pacer_cost(&l->pacer, 1500);
+
+	return pacer_debt(&l->pacer, now) <=
+	       (packet > PACER_DEPTH ? packet : PACER_DEPTH);
+}
+
+/* Of the links that are fit, that on which a packet arrives first. */
+static struct link *
+earliest(struct tunnel *t, bool (*is_fit)(struct link *, mono_t), mono_t now)
 {
 	struct link *best = NULL;
 	mono_t best_delay = MONO_NEVER;
@@ -167,10 +166,7 @@ sched_first(struct tunnel *t, mono_t now)
 		struct link *l = &t->links[i];
 		mono_t delay;
 
-		if (!l->in_use)
-			continue;
-		drain(&l->ahead, now);
-		if (l->ahead.demoted)
+		if (!l->in_use || !is_fit(l, now))
 			continue;
 		delay = link_delay(l) + pacer_debt(&l->pacer, now);
 		if (delay < best_delay) {
@@ -179,6 +175,18 @@ sched_first(struct tunnel *t, mono_t now)
 		}
 	}
 	return best;
+}
+
+struct link *
+sched_first(struct tunnel *t, mono_t now)
+{
+	return earliest(t, leaves_room, now);
+}
+
+struct link *
+sched_sparse(struct tunnel *t, mono_t now)
+{
+	return earliest(t, is_nearly_ready, now);
 }
 
 void

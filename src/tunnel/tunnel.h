@@ -141,7 +141,8 @@ void tunnel_local(
 /* sched.c */
 /* The link for the next packet of the queue, or NULL while none has credit. */
 struct link *sched_next(struct tunnel *t, mono_t now);
-/* For a packet of a sparse flow: the link on which it arrives first. */
+/* For a packet of a sparse flow: the link on which it arrives first, among
+ * those that have credit or nearly so; never NULL while sched_next is not. */
 struct link *sched_sparse(struct tunnel *t, mono_t now);
 /* The link on which a priority packet arrives first, among those where such
  * packets leave room for others; NULL: it has to queue. */
