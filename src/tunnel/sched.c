@@ -78,6 +78,9 @@ is_worth_it(const struct tunnel *t, const struct link *l)
 {
 	mono_t later = link_delay(l) - t->delay_min;
 
+	/* Where no rate holds packets back, the wait says nothing. */
+	if (t->unpaced)
+		return true;
 	return later <= 2 * t->delay_min + fq_stats(t->fq)->sojourn;
 }
 

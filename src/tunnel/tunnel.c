@@ -200,7 +200,7 @@ pump(struct tunnel *t, mono_t now)
 
 		if (pb == NULL)
 			break;
-		if (pb->sparse)
+		if (pb->sparse && !t->unpaced)
 			l = sched_sparse(t, now);
 		sched_charge(t, l, pb->len);
 		link_send_data(t, l, pb, now);

@@ -82,6 +82,7 @@ struct tunnel {
 	struct flow_key flow_key;
 	uint64_t vtime;	  /* of the link served last */
 	mono_t delay_min; /* one way, of the fastest link in use */
+	bool unpaced;	  /* a link in use has no rate: they take turns */
 	mono_t keepalive_due_at;
 	bool busy;		 /* packets flowed since the last keepalive */
 	uint32_t path_mtu_bytes; /* the longest packet that both devices take */

@@ -391,6 +391,7 @@ tunnel_retune(struct tunnel *t)
 	if (b.links == 0)
 		return;
 	t->delay_min = b.delay_min;
+	t->unpaced = b.unlimited;
 	spread = b.delay_max - b.delay_min;
 	if (b.rate_Bps != 0 && !b.unlimited)
 		mtu_time = (mono_t)(1500 * (uint64_t)NSEC_PER_SEC * 3 / 2 /
