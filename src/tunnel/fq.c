@@ -206,9 +206,12 @@ fq_enqueue(struct fq *fq, struct pktbuf *pb, mono_t now)
 	struct bucket *b;
 
 	pb = pktbuf_shrink(fq->pool, pb);
-	while (pktbuf_set_use(fq->pool, pb, PKTBUF_QUEUE) == -1)
-		if (!drop_overload(fq))
-			goto refuse;
+	/* One batch makes room, unless memory is in too many pieces: then more
+	 * would empty the queue and still not help. */
+	if (pktbuf_set_use(fq->pool, pb, PKTBUF_QUEUE) == -1 &&
+	    (!drop_overload(fq) ||
+		pktbuf_set_use(fq->pool, pb, PKTBUF_QUEUE) == -1))
+		goto refuse;
 	pb->queued_at = now;
 	pb->bucket = (uint16_t)select_bucket(fq, pb->flow_hash);
 	b = &fq->buckets[pb->bucket];
