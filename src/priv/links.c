@@ -15,6 +15,7 @@
 
 #define REOPEN_PERIOD (100 * NSEC_PER_MSEC)
 #define REOPEN_TRIES 20
+#define LOG_PERIOD (60 * NSEC_PER_SEC)
 
 static void
 send_socket(struct parent *p, unsigned slot, int fd, int family, int error)
@@ -129,8 +130,14 @@ links_resolved(
     void *ctx, unsigned slot, const union addr *addrs, unsigned count)
 {
 	struct parent *p = ctx;
+	const struct conf_link *link = &p->conf->links[slot];
 	struct ipc_resolved m;
 
+	if (count == 0 && link->remotehost[0] != '\0')
+		log_limited(&p->no_address[slot], mono_now(), LOG_PERIOD,
+		    "link %s: no address of %s: is the name right, and does"
+		    " the resolver answer?",
+		    link->name, link->remotehost);
 	memset(&m, 0, sizeof(m));
 	m.generation = p->requests.generation;
 	m.slot = slot;

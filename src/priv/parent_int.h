@@ -6,6 +6,7 @@
 #ifndef MLVPN_PRIV_PARENT_INT_H
 #define MLVPN_PRIV_PARENT_INT_H
 
+#include "base/log.h"
 #include "base/util.h"
 #include "conf/conf.h"
 #include "ipc/ipc.h"
@@ -46,6 +47,7 @@ struct parent {
 	char root_dir[RUNFILE_CHROOT_MAX]; /* empty: removed */
 
 	int open_error[LINKS_MAX]; /* as last logged */
+	struct log_limit no_address[LINKS_MAX];
 	struct reopening reopen[LINKS_MAX];
 
 	bool reload_wanted;
