@@ -93,10 +93,12 @@ static const struct conf_key keys[] = {
 	    .expected = "an address such as fd42::2" },
 	{ "ip4_routes", GENERAL(routes), .set = conf_set_routes,
 	    .family = AF_INET, .effect = EFFECT_ADDRESSES,
-	    .expected = "networks such as 10.0.0.0/8, each once, or default" },
+	    .expected = "up to 64 networks such as 10.0.0.0/8, each once, "
+		"or default" },
 	{ "ip6_routes", GENERAL(routes), .set = conf_set_routes,
 	    .family = AF_INET6, .effect = EFFECT_ADDRESSES,
-	    .expected = "networks such as fd00::/8, each once, or default" },
+	    .expected = "up to 64 networks such as fd00::/8, each once, "
+		"or default" },
 	{ "statuscommand", GENERAL(statuscommand), .set = conf_set_path,
 	    .effect = EFFECT_OTHER,
 	    .expected = "an absolute path without arguments" },
