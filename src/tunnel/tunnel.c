@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "tunnel/fragment.h"
 #include "tunnel/tunnel.h"
 
 #define PUMP_MAX 256 /* packets sent before input gets its turn again */
@@ -81,24 +82,12 @@ send_ahead(struct tunnel *t, struct link *l, struct pktbuf *pb, mono_t now)
 	pktbuf_free(t->pool, pb);
 }
 
-void
-tunnel_input(struct tunnel *t, struct pktbuf *pb, mono_t now)
+/* A classified packet that fits. */
+static void
+accept_packet(struct tunnel *t, struct pktbuf *pb, mono_t now)
 {
 	struct link *l;
 
-	if (flow_classify(pb, t->conf->tuntap == TUNTAP_TAP, &t->flow_key) ==
-	    -1) {
-		drop(t, pb, &t->stats.drop_malformed);
-		return;
-	}
-	if (t->nup == 0) {
-		drop(t, pb, &t->stats.drop_no_link);
-		return;
-	}
-	if (pb->len - pb->l3_offset > t->path_mtu_bytes) {
-		refuse_too_big(t, pb, now);
-		return;
-	}
 	if (is_looped(t, pb)) {
 		log_limited(&t->log_loop, now, LOOP_LOG_PERIOD,
 		    "%s: a packet to one of our own peers is routed into itself",
@@ -116,6 +105,51 @@ tunnel_input(struct tunnel *t, struct pktbuf *pb, mono_t now)
 		pb->priority = false;
 	}
 	fq_enqueue(t->fq, pb, now);
+}
+
+static int
+classify(struct tunnel *t, struct pktbuf *pb)
+{
+	return flow_classify(pb, t->conf->tuntap == TUNTAP_TAP, &t->flow_key);
+}
+
+/* Our device may take longer packets than the peer's. */
+static void
+shorten(struct tunnel *t, struct pktbuf *pb, mono_t now)
+{
+	struct pktbuf_list pieces = TAILQ_HEAD_INITIALIZER(pieces);
+	struct pktbuf *piece;
+
+	if (!fragment_allowed(pb)) {
+		refuse_too_big(t, pb, now);
+		return;
+	}
+	if (fragment_cut(t->pool, pb, t->path_mtu_bytes, &pieces) == -1) {
+		drop(t, pb, &t->stats.drop_no_memory);
+		return;
+	}
+	t->stats.fragmented++;
+	pktbuf_free(t->pool, pb);
+	while ((piece = TAILQ_FIRST(&pieces)) != NULL) {
+		TAILQ_REMOVE(&pieces, piece, entry);
+		if (classify(t, piece) == 0)
+			accept_packet(t, piece, now);
+		else
+			drop(t, piece, &t->stats.drop_malformed);
+	}
+}
+
+void
+tunnel_input(struct tunnel *t, struct pktbuf *pb, mono_t now)
+{
+	if (classify(t, pb) == -1)
+		drop(t, pb, &t->stats.drop_malformed);
+	else if (t->nup == 0)
+		drop(t, pb, &t->stats.drop_no_link);
+	else if (pb->len - pb->l3_offset > t->path_mtu_bytes)
+		shorten(t, pb, now);
+	else
+		accept_packet(t, pb, now);
 }
 
 void

@@ -49,7 +49,8 @@ struct tunnel_stats {
 	uint64_t rx_packets, rx_bytes; /* inner, delivered to the device */
 	uint64_t drop_no_link;	       /* no link was up */
 	uint64_t drop_malformed;       /* no IP packet */
-	uint64_t drop_loop; /* addressed to one of our own link peers */
+	uint64_t drop_loop;  /* addressed to one of our own link peers */
+	uint64_t fragmented; /* packets cut for the peer's MTU */
 	uint64_t drop_too_big;
 	uint64_t drop_no_memory;
 	uint64_t drop_device; /* refused by our own device */

@@ -99,15 +99,15 @@ bond_json(const struct tunnel *t)
 	    (json_int_t)r->deadlines, "no_memory", (json_int_t)r->no_memory);
 
 	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-			 "s:f, s:o, s:o}",
+			 "s:I, s:f, s:o, s:o}",
 	    "state", t->nup > 0 ? "up" : "down", "queue_bytes",
 	    (json_int_t)q->bytes, "queue_packets", (json_int_t)q->packets,
 	    "queue_flows", (json_int_t)q->flows, "tx_bytes",
 	    (json_int_t)s->tx_bytes, "rx_bytes", (json_int_t)s->rx_bytes,
 	    "tx_packets", (json_int_t)s->tx_packets, "rx_packets",
 	    (json_int_t)s->rx_packets, "marks", (json_int_t)q->marks, "demoted",
-	    (json_int_t)s->demoted, "sojourn_ms", ms(q->sojourn), "drops",
-	    drops, "order", order);
+	    (json_int_t)s->demoted, "fragmented", (json_int_t)s->fragmented,
+	    "sojourn_ms", ms(q->sojourn), "drops", drops, "order", order);
 }
 
 json_t *

@@ -215,6 +215,12 @@ def test_packets_too_big_for_the_peer_get_an_answer(make_lab):
                              ip6_routes="fd00:1::/64")).start()
     lab.daemon("a", lab.conf("a", ip4_routes="10.100.2.0/24",
                              ip6_routes="fd00:2::/64")).start().wait_up()
+    # What may be cut is cut: a whole packet, and one in pieces already.
+    for size in (1380, 3000):
+        out = lab.ca.run("ping", "-M", "dont", "-s", size, "-c", "3", "-i",
+                         "0.2", "-W", "1", "10.100.2.2", check=False)
+        assert " 3 received" in out.stdout, out.stdout
+    assert lab.daemons[1].status()["bond"]["fragmented"] >= 6
     for to in ("10.100.2.2", "fd00:2::2"):
         head = 28 if "." in to else 48
         out = lab.ca.run("ping", "-M", "do", "-s", 1301 - head, "-c", "1",

@@ -29,6 +29,7 @@
 	suite(pktbuf) \
 	suite(flow) \
 	suite(icmp) \
+	suite(fragment) \
 	suite(codel) \
 	suite(fq) \
 	suite(reseq) \
