@@ -49,14 +49,23 @@ void fq_set_params(struct fq *fq, const struct fq_params *params);
  */
 int fq_enqueue(struct fq *fq, struct pktbuf *pb, mono_t now);
 /*
+ * Takes over a reference to a packet that was dequeued before and is to be sent
+ * once more: it goes ahead of what its bucket has not sent yet, in the order of
+ * bucket_seq, and takes part in the round like that, so that its own flow pays
+ * for it.  It keeps number and use, does not count to the limit, and CoDel does
+ * not look at it.
+ */
+void fq_requeue(struct fq *fq, struct pktbuf *pb);
+/*
  * The next packet, with bucket, bucket_seq and sparse set and its use
- * PKTBUF_IO, or NULL when nothing waits.
+ * PKTBUF_IO, or NULL when nothing waits.  One that was requeued comes as it is,
+ * with again cleared; if it is acked by then, it is freed instead.
  */
 struct pktbuf *fq_dequeue(struct fq *fq, mono_t now);
 bool fq_empty(const struct fq *fq);
 /* What still waits in a bucket. */
 size_t fq_bucket_bytes(const struct fq *fq, uint16_t bucket);
-/* Drops everything that waits, uncounted; the numbering continues. */
+/* Drops everything that waits, requeued packets too, uncounted; the numbering continues. */
 void fq_purge(struct fq *fq);
 const struct fq_stats *fq_stats(const struct fq *fq);
 
