@@ -16,16 +16,20 @@
 /* All in ns on one axis for all links, with an unknown origin. */
 struct delay {
 	bool known;
-	mono_t last;   /* as reported last */
-	mono_t mean;   /* smoothed, 1/4 for each report */
-	mono_t var;    /* mean deviation, smoothed as in RFC 6298 */
+	mono_t last; /* as reported last */
+	mono_t low;  /* least of the packets of that report */
+	mono_t mean; /* smoothed, 1/4 for each report */
+	mono_t var;  /* mean deviation, smoothed as in RFC 6298 */
 	/* least in the window: of the running half and the half before */
 	mono_t min_now, min_before;
 	mono_t half_at; /* when the running half began */
 };
 
 void delay_reset(struct delay *d);
-/* A report's least and last delay, WIRE_STAMP_UNIT modulo 2^20. */
+/*
+ * A report's least and last delay, WIRE_STAMP_UNIT modulo 2^20.  The axis goes
+ * on where the delay before was: right when they are less than 33 s apart.
+ */
 void delay_sample(
     struct delay *d, uint32_t owd_min, uint32_t owd_last, mono_t now);
 /* Least of the window; only when known. */

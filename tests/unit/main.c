@@ -35,6 +35,7 @@
 	suite(reseq) \
 	suite(reseq_bad) \
 	suite(pacer) \
+	suite(delay) \
 	suite(wire) \
 	suite(replay) \
 	suite(session) \
