@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include <arpa/inet.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,10 +122,25 @@ serve(struct sim *s, struct sim_dir *dir, size_t outer)
 	return dir->free_at;
 }
 
+/* Box and Muller. */
+static double
+normal(struct sim *s)
+{
+	double u = 1.0 - sim_chance(s), v = sim_chance(s);
+
+	return sqrt(-2.0 * log(u)) * cos(2.0 * 3.14159265358979 * v);
+}
+
 static mono_t
 arrival(struct sim *s, struct sim_dir *dir, mono_t at)
 {
+	mono_t end = at;
+
 	at += dir->delay;
+	if (dir->sigma > 0)
+		at += (mono_t)(normal(s) * (double)dir->sigma);
+	if (at < end)
+		at = end;
 	if (dir->jitter > 0)
 		at += (mono_t)(sim_chance(s) * (double)dir->jitter);
 	if (dir->reorder > 0 && sim_chance(s) < dir->reorder)

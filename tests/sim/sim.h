@@ -48,6 +48,7 @@ struct sim_dir {
 	size_t queue_bytes; /* before that rate; 0: no limit */
 	mono_t delay;
 	mono_t jitter;	  /* 0..jitter more; keeps the order */
+	mono_t sigma;	  /* the same, normally distributed around delay */
 	double loss;	  /* 0..1 of single datagrams */
 	double burst;	  /* chance that a burst of losses begins */
 	double burst_end; /* chance that it ends, with each datagram */
@@ -286,14 +287,36 @@ void sim_flows_free(struct sim *s);
 
 /* --- bulk.c --- */
 
-/* A model of TCP: CUBIC, selective acknowledgements, RACK, RTO. */
+/* A model of TCP: selective acknowledgements, RACK, RTO. */
 struct sim_bulk;
 
-struct sim_bulk *sim_bulk(struct sim *s, int from);
+enum sim_cc {
+	SIM_PLAIN,  /* CUBIC whose slow start ends with a loss */
+	SIM_CUBIC,  /* with HyStart, which takes spread of delay for a queue */
+	SIM_BBR,    /* version 1 */
+	SIM_CLASSIC /* CUBIC that takes reordering for loss */
+};
+
+struct sim_bulk_stats {
+	uint64_t bytes; /* of payload that arrived, each counted once */
+	uint64_t resent, timeouts, probes;
+	uint64_t spurious;	/* resent, and the first one arrived as well */
+	uint64_t reordered[2];	/* packets behind later ones, by their sender */
+	mono_t gap_max, gap_at; /* longest without progress in order */
+	uint64_t acks;
+};
+
+struct sim_bulk *sim_bulk(struct sim *s, int from); /* SIM_PLAIN */
+struct sim_bulk *sim_bulk_cc(struct sim *s, int from, enum sim_cc cc);
 void sim_bulk_free(struct sim_bulk *b);
 /* Bytes of payload that arrived, each counted once. */
 uint64_t sim_bulk_bytes(const struct sim_bulk *b);
 uint64_t sim_bulk_resent(const struct sim_bulk *b);
 uint64_t sim_bulk_timeouts(const struct sim_bulk *b);
+const struct sim_bulk_stats *sim_bulk_stats(const struct sim_bulk *b);
+/* Counts from now. */
+void sim_bulk_reset(struct sim_bulk *b);
+/* For -v of a benchmark: what it thinks of the path. */
+void sim_bulk_text(const struct sim_bulk *b, char *buf, size_t size);
 
 #endif
