@@ -18,6 +18,7 @@
 
 struct bucket {
 	struct pktbuf_list queue;
+	struct pktbuf_list again; /* sent before, by number; goes first */
 	TAILQ_ENTRY(bucket) entry;
 	struct bucket_list *list; /* of the round; NULL: idle */
 	struct codel codel;
@@ -54,8 +55,10 @@ fq_new(struct pktbuf_pool *pool, const struct fq_params *params)
 	fq->pool = pool;
 	TAILQ_INIT(&fq->new_flows);
 	TAILQ_INIT(&fq->old_flows);
-	for (unsigned i = 0; i < FQ_BUCKETS; i++)
+	for (unsigned i = 0; i < FQ_BUCKETS; i++) {
 		TAILQ_INIT(&fq->buckets[i].queue);
+		TAILQ_INIT(&fq->buckets[i].again);
+	}
 	fq_set_params(fq, params);
 	return fq;
 }
@@ -102,6 +105,22 @@ move_to(struct bucket *b, struct bucket_list *list)
 	b->list = list;
 }
 
+/* It takes part in the round, as a new flow if it was idle. */
+static void
+activate(struct fq *fq, struct bucket *b)
+{
+	if (b->list != NULL)
+		return;
+	b->deficit = fq->quantum_bytes;
+	move_to(b, &fq->new_flows);
+}
+
+static inline bool
+is_empty(const struct bucket *b)
+{
+	return b->packets == 0 && TAILQ_EMPTY(&b->again);
+}
+
 /* A bucket begins to serve another flow; its numbering continues. */
 static void
 assign(struct fq *fq, unsigned n, uint32_t hash)
@@ -127,7 +146,7 @@ select_bucket(struct fq *fq, uint32_t hash)
 			return n;
 		if (idle == NO_BUCKET && fq->buckets[n].list == NULL)
 			idle = n;
-		if (empty == NO_BUCKET && fq->buckets[n].packets == 0)
+		if (empty == NO_BUCKET && is_empty(&fq->buckets[n]))
 			empty = n;
 	}
 	if (idle == NO_BUCKET)
@@ -141,9 +160,10 @@ select_bucket(struct fq *fq, uint32_t hash)
 static void
 append(struct fq *fq, struct bucket *b, struct pktbuf *pb)
 {
-	TAILQ_INSERT_TAIL(&b->queue, pb, entry);
-	if (b->packets++ == 0)
+	if (is_empty(b))
 		fq->stats.flows++;
+	TAILQ_INSERT_TAIL(&b->queue, pb, entry);
+	b->packets++;
 	fq->backlogs[index_of(fq, b)] += pb->len;
 	fq->stats.bytes += pb->len;
 	fq->stats.packets++;
@@ -153,7 +173,8 @@ static void
 detach(struct fq *fq, struct bucket *b, struct pktbuf *pb)
 {
 	TAILQ_REMOVE(&b->queue, pb, entry);
-	if (--b->packets == 0)
+	b->packets--;
+	if (is_empty(b))
 		fq->stats.flows--;
 	fq->backlogs[index_of(fq, b)] -= pb->len;
 	fq->stats.bytes -= pb->len;
@@ -221,16 +242,82 @@ fq_enqueue(struct fq *fq, struct pktbuf *pb, mono_t now)
 			detach(fq, b, pb);
 			goto refuse;
 		}
-	if (b->list == NULL) {
-		b->deficit = fq->quantum_bytes;
-		move_to(b, &fq->new_flows);
-	}
+	activate(fq, b);
 	fq->stats.enqueued++;
 	return 0;
 refuse:
 	fq->stats.overload_drops++;
 	pktbuf_free(fq->pool, pb);
 	return -1;
+}
+
+/* Priority packets have numbers of their own, and go first. */
+static bool
+goes_before(const struct pktbuf *a, const struct pktbuf *b)
+{
+	if (a->priority != b->priority)
+		return a->priority;
+	return ((a->bucket_seq - b->bucket_seq) & (FQ_SEQ_MASK + 1) / 2) != 0;
+}
+
+/* Mostly the first or the last of all. */
+static void
+insert_again(struct bucket *b, struct pktbuf *pb)
+{
+	struct pktbuf *at = TAILQ_FIRST(&b->again);
+
+	if (at == NULL || goes_before(pb, at)) {
+		TAILQ_INSERT_HEAD(&b->again, pb, entry);
+		return;
+	}
+	at = TAILQ_LAST(&b->again, pktbuf_list);
+	while (goes_before(pb, at))
+		at = TAILQ_PREV(at, pktbuf_list, entry);
+	TAILQ_INSERT_AFTER(&b->again, at, pb, entry);
+}
+
+void
+fq_requeue(struct fq *fq, struct pktbuf *pb)
+{
+	struct bucket *b = &fq->buckets[pb->bucket % FQ_BUCKETS];
+
+	if (is_empty(b))
+		fq->stats.flows++;
+	insert_again(b, pb);
+	pb->again = true;
+	fq->stats.again_packets++;
+	fq->stats.again_bytes += pb->len;
+	fq->stats.requeued++;
+	activate(fq, b);
+}
+
+static struct pktbuf *
+take_again(struct fq *fq, struct bucket *b)
+{
+	struct pktbuf *pb = TAILQ_FIRST(&b->again);
+
+	if (pb == NULL)
+		return NULL;
+	TAILQ_REMOVE(&b->again, pb, entry);
+	if (is_empty(b))
+		fq->stats.flows--;
+	pb->again = false;
+	fq->stats.again_packets--;
+	fq->stats.again_bytes -= pb->len;
+	return pb;
+}
+
+/* The next one that its receiver still lacks. */
+static struct pktbuf *
+dequeue_again(struct fq *fq, struct bucket *b)
+{
+	struct pktbuf *pb;
+
+	while ((pb = take_again(fq, b)) != NULL && pb->acked)
+		pktbuf_free(fq->pool, pb);
+	if (pb != NULL)
+		b->deficit -= (int32_t)pb->len;
+	return pb;
 }
 
 static struct pktbuf *
@@ -295,6 +382,8 @@ fq_dequeue(struct fq *fq, mono_t now)
 			move_to(b, &fq->old_flows);
 			continue;
 		}
+		if ((pb = dequeue_again(fq, b)) != NULL)
+			return pb;
 		fq->current = b;
 		pb = codel_dequeue(&b->codel, &fq->codel, &queue, now);
 		if (pb != NULL) {
@@ -313,7 +402,7 @@ fq_dequeue(struct fq *fq, mono_t now)
 bool
 fq_empty(const struct fq *fq)
 {
-	return fq->stats.packets == 0;
+	return fq->stats.packets + fq->stats.again_packets == 0;
 }
 
 size_t
@@ -334,6 +423,8 @@ fq_purge(struct fq *fq)
 			detach(fq, b, pb);
 			pktbuf_free(fq->pool, pb);
 		}
+		while ((pb = take_again(fq, b)) != NULL)
+			pktbuf_free(fq->pool, pb);
 		move_to(b, NULL);
 		b->codel = (struct codel){ 0 };
 	}

@@ -26,12 +26,14 @@ struct fq_params {
 };
 
 struct fq_stats {
-	uint64_t enqueued, dequeued; /* packets */
-	uint64_t codel_drops, marks; /* packets */
-	uint64_t overload_drops;     /* packets; from the fattest flow */
-	size_t bytes, packets;	     /* waiting now */
-	size_t flows;		     /* with something waiting now */
-	mono_t sojourn;		     /* of the packet dequeued last */
+	uint64_t enqueued, dequeued;	   /* packets */
+	uint64_t codel_drops, marks;	   /* packets */
+	uint64_t overload_drops;	   /* packets; from the fattest flow */
+	uint64_t requeued;		   /* packets, to be sent once more */
+	size_t bytes, packets;		   /* waiting for the first time now */
+	size_t again_bytes, again_packets; /* waiting once more now */
+	size_t flows;			   /* with something waiting now */
+	mono_t sojourn;			   /* of the packet dequeued last */
 };
 
 struct fq; /* opaque */
@@ -53,7 +55,8 @@ int fq_enqueue(struct fq *fq, struct pktbuf *pb, mono_t now);
  * once more: it goes ahead of what its bucket has not sent yet, in the order of
  * bucket_seq, and takes part in the round like that, so that its own flow pays
  * for it.  It keeps number and use, does not count to the limit, and CoDel does
- * not look at it.
+ * not look at it.  While again is set, which is done here, it must not be given
+ * a second time.
  */
 void fq_requeue(struct fq *fq, struct pktbuf *pb);
 /*
@@ -63,9 +66,10 @@ void fq_requeue(struct fq *fq, struct pktbuf *pb);
  */
 struct pktbuf *fq_dequeue(struct fq *fq, mono_t now);
 bool fq_empty(const struct fq *fq);
-/* What still waits in a bucket. */
+/* What still waits in a bucket for the first time. */
 size_t fq_bucket_bytes(const struct fq *fq, uint16_t bucket);
-/* Drops everything that waits, requeued packets too, uncounted; the numbering continues. */
+/* Drops everything that waits, requeued packets too, uncounted; the numbering
+ * continues. */
 void fq_purge(struct fq *fq);
 const struct fq_stats *fq_stats(const struct fq *fq);
 

@@ -342,6 +342,7 @@ pktbuf_shrink(struct pktbuf_pool *pool, struct pktbuf *pb)
 	unsigned class = class_for(pb->len);
 	struct pktbuf *small;
 	struct buf *b;
+	uint8_t *data;
 
 	if (class >= pb->class || pb->refs > 1 ||
 	    (b = buf_get(pool, class)) == NULL)
@@ -349,21 +350,12 @@ pktbuf_shrink(struct pktbuf_pool *pool, struct pktbuf *pb)
 	buf_init(b, class, pb->use);
 	pool->used[pb->use] += stride(class);
 	small = &b->pb;
-	memcpy(small->data, pb->data, pb->len);
-	small->len = pb->len;
-	small->priority = pb->priority;
-	small->sparse = pb->sparse;
-	small->l3_offset = pb->l3_offset;
-	small->ip_version = pb->ip_version;
-	small->proto = pb->proto;
-	small->bucket = pb->bucket;
-	small->bucket_seq = pb->bucket_seq;
-	small->stamp = pb->stamp;
-	small->link = pb->link;
-	small->prev_link = pb->prev_link;
-	small->flow_hash = pb->flow_hash;
-	small->queued_at = pb->queued_at;
-	small->gso = pb->gso;
+	data = small->data;
+	memcpy(data, pb->data, pb->len);
+	*small = *pb;
+	small->data = data;
+	small->size = class_size[class];
+	small->class = (uint8_t) class;
 	pktbuf_free(pool, pb);
 	return small;
 }

@@ -32,6 +32,7 @@
 	suite(fragment) \
 	suite(codel) \
 	suite(fq) \
+	suite(fq_again) \
 	suite(reseq) \
 	suite(reseq_bad) \
 	suite(pacer) \

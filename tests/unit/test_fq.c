@@ -9,73 +9,11 @@
 
 #include <check.h>
 
+#include "fq_ends.h"
 #include "packets.h"
 #include "tunnel/flow.h"
-#include "tunnel/fq.h"
 
 Suite *fq_suite(void);
-
-#define MS NSEC_PER_MSEC
-
-static struct pktbuf_pool *pool;
-static struct fq *fq;
-static const struct fq_params params = {
-	.target = 5 * MS,
-	.interval = 100 * MS,
-	.limit_bytes = 1 << 20,
-	.quantum_bytes = 1514,
-};
-
-static void
-setup(void)
-{
-	pool = pktbuf_pool_new(32 << 20);
-	fq = fq_new(pool, &params);
-	ck_assert_ptr_nonnull(fq);
-}
-
-static void
-teardown(void)
-{
-	fq_free(fq);
-	for (unsigned u = 0; u < PKTBUF_USES; u++)
-		ck_assert_uint_eq(pktbuf_used(pool, u), 0);
-	pktbuf_pool_free(pool);
-}
-
-static struct pktbuf *
-packet(uint32_t hash, size_t len)
-{
-	struct pktbuf *pb = pktbuf_alloc(pool, 1500);
-
-	ck_assert_ptr_nonnull(pb);
-	memset(pb->data, 0, len);
-	pb->len = (uint32_t)len;
-	pb->flow_hash = hash;
-	return pb;
-}
-
-static void
-put(uint32_t hash, size_t len, size_t count, mono_t now)
-{
-	while (count-- > 0)
-		fq_enqueue(fq, packet(hash, len), now);
-}
-
-/* Dequeues one; returns its flow, or 0. */
-static uint32_t
-get(mono_t now)
-{
-	struct pktbuf *pb = fq_dequeue(fq, now);
-	uint32_t hash;
-
-	if (pb == NULL)
-		return 0;
-	ck_assert_int_eq(pb->use, PKTBUF_IO);
-	hash = pb->flow_hash;
-	pktbuf_free(pool, pb);
-	return hash;
-}
 
 START_TEST(empty_gives_nothing)
 {
@@ -401,12 +339,35 @@ START_TEST(new_parameters_apply_at_once)
 }
 END_TEST
 
+/* Some of what was sent is kept for a while. */
+static void
+remember(struct pktbuf *sent[64], struct pktbuf *pb)
+{
+	size_t i = (size_t)lrand48() % 64;
+
+	pktbuf_free(pool, sent[i]);
+	pktbuf_ref(pb);
+	sent[i] = pb;
+}
+
+static void
+requeue_any(struct pktbuf *sent[64])
+{
+	struct pktbuf *pb = sent[lrand48() % 64];
+
+	if (pb == NULL || pb->again)
+		return;
+	pb->acked = lrand48() % 4 == 0;
+	requeue(pb);
+}
+
 /* Everything at random: what went in came out, was dropped, or waits. */
 START_TEST(the_books_balance)
 {
 	struct fq_params p = params;
 	uint32_t next[FQ_BUCKETS] = { 0 };
 	const struct fq_stats *s = fq_stats(fq);
+	struct pktbuf *sent[64] = { NULL };
 	uint64_t offered = 0, got = 0;
 	mono_t now = 0;
 
@@ -420,13 +381,17 @@ START_TEST(the_books_balance)
 		if (lrand48() % 4 != 0) {
 			struct pktbuf *pb = fq_dequeue(fq, now);
 
-			if (pb != NULL) {
+			if (pb != NULL && pb->sends++ == 0) {
 				ck_assert_uint_eq(
 				    pb->bucket_seq, next[pb->bucket]++);
 				got++;
 			}
+			if (pb != NULL)
+				remember(sent, pb);
 			pktbuf_free(pool, pb);
 		}
+		if (lrand48() % 4 == 0)
+			requeue_any(sent);
 		if (lrand48() % 5000 == 0) {
 			p.limit_bytes = (size_t)lrand48() % 500000;
 			p.target = lrand48() % (20 * MS);
@@ -436,11 +401,17 @@ START_TEST(the_books_balance)
 		now += lrand48() % (2 * MS);
 		ck_assert_uint_eq(offered,
 		    got + s->codel_drops + s->overload_drops + s->packets);
-		ck_assert_int_eq(fq_empty(fq), s->packets == 0);
+		ck_assert_int_eq(
+		    fq_empty(fq), s->packets + s->again_packets == 0);
 	}
 	ck_assert_uint_eq(got, s->dequeued);
+	ck_assert_uint_gt(s->requeued, 10000);
 	while (get(now) != 0)
 		;
+	for (size_t i = 0; i < nitems_of(sent); i++)
+		pktbuf_free(pool, sent[i]);
+	ck_assert_uint_eq(s->again_packets, 0);
+	ck_assert_uint_eq(s->again_bytes, 0);
 	ck_assert_uint_eq(s->packets, 0);
 	ck_assert_uint_eq(s->bytes, 0);
 	ck_assert_uint_eq(s->flows, 0);
@@ -449,10 +420,17 @@ END_TEST
 
 START_TEST(purge_leaves_nothing)
 {
+	struct pktbuf *pb;
+
 	for (uint32_t f = 0; f < 100; f++)
 		put(f, 500, 3, 0);
+	pb = retain(0);
+	requeue(pb);
 	fq_purge(fq);
 	ck_assert(fq_empty(fq));
+	ck_assert(!pb->again);
+	pktbuf_free(pool, pb);
+	ck_assert_uint_eq(fq_stats(fq)->flows, 0);
 	ck_assert_uint_eq(fq_stats(fq)->bytes, 0);
 	ck_assert_uint_eq(get(0), 0);
 	ck_assert_uint_eq(pktbuf_used(pool, PKTBUF_QUEUE), 0);

@@ -227,6 +227,10 @@ START_TEST(shrinks_to_the_smallest_class)
 	pb->l3_offset = 14;
 	pb->ip_version = 6;
 	pb->queued_at = 5;
+	pb->sends = 2;
+	pb->carriers = 6;
+	pb->acked = pb->again = true;
+	pb->sent_at = 9;
 	pb->gso.gso_size = 1400;
 	ck_assert_int_eq(pktbuf_set_use(pool, pb, PKTBUF_RETAIN), 0);
 	small = pktbuf_shrink(pool, pb);
@@ -238,6 +242,10 @@ START_TEST(shrinks_to_the_smallest_class)
 	ck_assert_uint_eq(small->l3_offset, 14);
 	ck_assert_uint_eq(small->ip_version, 6);
 	ck_assert_int_eq(small->queued_at, 5);
+	ck_assert_uint_eq(small->sends, 2);
+	ck_assert_uint_eq(small->carriers, 6);
+	ck_assert(small->acked && small->again);
+	ck_assert_int_eq(small->sent_at, 9);
 	ck_assert_uint_eq(small->gso.gso_size, 1400);
 	ck_assert_int_eq(small->use, PKTBUF_RETAIN);
 	ck_assert_uint_lt(pktbuf_used(pool, PKTBUF_RETAIN), 512);
