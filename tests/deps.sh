@@ -21,6 +21,8 @@ packages()
 	net) # the tests of tests/net
 		echo bsdutils conntrack iperf3 nftables python3-pytest \
 		    python3-pytest-xdist ;;
+	bench) # make bench and its pictures, beside build, unit, lab and net
+		echo mptcpize python3-matplotlib ;;
 	clang) # a second compiler, and libFuzzer
 		echo clang libclang-rt-dev ;;
 	i386) # tests/cross.sh i386

@@ -235,12 +235,14 @@ class Lab:
     """See the top of the file. A context manager.
 
     quiet: the daemons do not wait for the other work of a shared machine, so
-    that figures are theirs and not of the neighbours. The lines never do."""
+    that figures are theirs and not of the neighbours. The lines never do.
+    tick_us: how exact the lines are; the less, the more of the machine is
+    left. build: the directory that mlvpn is taken from."""
 
     counter = itertools.count(1)
 
     def __init__(self, lines=(), behind=False, seed=1, jumbo=False,
-                 quiet=False):
+                 quiet=False, tick_us=50, build=BUILD):
         if "MLVPN_LAB" not in os.environ:
             raise RuntimeError("start it by tests/net/lab")
         self.dir = tempfile.mkdtemp(prefix="", dir="/run/lab")
@@ -249,6 +251,7 @@ class Lab:
                       for line in lines]
         self.daemons = []
         self.quiet = quiet
+        self.build = build
         self.hosts = []
         open_labs.append(self)
         try:
@@ -262,7 +265,7 @@ class Lab:
                 line.nat for line in self.lines) else None
             self.b.ip("addr add 203.0.113.1/32 dev lo",
                       "addr add fd00:203::1/128 dev lo nodad")
-            self.start_emulator(seed, jumbo)
+            self.start_emulator(seed, jumbo, tick_us)
             for number, line in enumerate(self.lines, 1):
                 self.build_line(line, number)
             for host in (self.m, self.a, self.b):
@@ -282,11 +285,11 @@ class Lab:
 
     # Construction
 
-    def start_emulator(self, seed, jumbo):
+    def start_emulator(self, seed, jumbo, tick_us):
         path = f"{self.dir}/emu.sock"
         self.emulator = self.m.spawn(
             *real_time(2), f"{BUILD}/tests/net/lineemu", "-s", seed,
-            "-f", 9728 if jumbo else 2048, path,
+            "-f", 9728 if jumbo else 2048, "-t", tick_us, path,
             stdout=subprocess.PIPE, text=True)
         if self.emulator.stdout.readline() != "ready\n":
             raise RuntimeError("lineemu did not start")
@@ -391,7 +394,7 @@ class Lab:
     def daemon(self, side, conf=None, **options):
         """A daemon on a host (not started): lab.daemon("a").start()."""
         host = getattr(self, side)
-        daemon = Daemon(host, conf or self.conf(side), BUILD, **options)
+        daemon = Daemon(host, conf or self.conf(side), self.build, **options)
         if self.quiet:
             daemon.prefix = real_time(1)
         self.daemons.append(daemon)

@@ -1,0 +1,83 @@
+"""The environments published for a multipath-QUIC tunnel: the bond against the
+better of its lines alone, both through mlvpn and in the same run."""
+from suite import row
+from worlds import ENVIRONMENTS, Kind, better, ceiling
+
+FLOWS = (Kind(late=True), Kind("bbr"), Kind(parallel=4))
+
+
+def flows(plan):
+    """Each kind of flow with both senders; unless both directions are asked
+    for, each sender has one of them."""
+    found = []
+    for flow in FLOWS[:1] if plan.quick else FLOWS:
+        for dupthresh in (False, True):
+            ways = ("up", "down") if plan.both else \
+                ("down",) if dupthresh and len(plan.ways) > 1 else ("up",)
+            found += [flow._replace(dupthresh=dupthresh, way=way)
+                      for way in ways]
+    return found
+
+
+def clean(wires):
+    return not any(wire.jitter or wire.loss for wire in wires)
+
+
+def similar(wires):
+    """The slow round trip is under twice the fast one."""
+    delays = [wire.delay for wire in wires]
+    return max(delays) < 2 * min(delays)
+
+
+def target(wires):
+    """Percent of the better line: never below 97; clearly above it, by half of
+    what the other line has to give, where the round trips are similar."""
+    if not similar(wires):
+        return 97
+    best = max(better(wires), key=lambda wire: wire.mbit).mbit
+    return 100 + 50 * (sum(wire.mbit for wire in wires) - best) / best
+
+
+def beside_alone(bond, alone):
+    mbps = bond.result()["mbps"]
+    best = max(future.result()["mbps"] for future in alone)
+    return {"value": 100 * mbps / best, "mbps": mbps, "better_mbps": best,
+            "note": f"{mbps:.1f} beside {best:.1f} Mbit/s",
+            "retransmits": bond.result()["retransmits"]}
+
+
+def of_ceiling(bond, wires, kind):
+    mbps, full = bond.result()["mbps"], ceiling(wires, kind)
+    return {"value": 100 * mbps / full, "mbps": mbps,
+            "note": f"{mbps:.1f} of {full:.1f} Mbit/s"}
+
+
+def judge(current, name, kind, bond, alone):
+    wires = ENVIRONMENTS[name]
+    current.figure(f"{name}: {kind}, of the better line",
+                   lambda: beside_alone(bond, alone), target(wires), "%")
+    if clean(wires) and similar(wires):
+        current.figure(f"{name}: {kind}, of the ceiling",
+                       lambda: of_ceiling(bond, wires, kind), 85, "%")
+
+
+def ask(current, name, kind):
+    wires = ENVIRONMENTS[name]
+    return (name, kind, current.goodput(wires, kind),
+            [current.goodput((wire,), kind) for wire in better(wires)])
+
+
+@row
+def environments(current):
+    names = current.plan.only or ENVIRONMENTS
+    asked = [ask(current, name, kind)
+             for kind in flows(current.plan) for name in names]
+    beside = [(name, kind, current.mptcp(ENVIRONMENTS[name], kind))
+              for name in names if name in current.plan.mptcp
+              for kind in FLOWS[:1]]
+    for one in asked:
+        judge(current, *one)
+    for name, kind, future in beside:
+        current.figure(f"{name}: kernel MPTCP, {kind}, of the ceiling",
+                       lambda: of_ceiling(future, ENVIRONMENTS[name], kind),
+                       unit="%")
