@@ -441,7 +441,7 @@ send_ack(struct sim_bulk *b)
 }
 
 static void
-note_progress(struct sim_bulk *b)
+note_gap(struct sim_bulk *b)
 {
 	mono_t gap = b->sim->now - b->progress_at;
 
@@ -449,7 +449,6 @@ note_progress(struct sim_bulk *b)
 		b->stats.gap_max = gap;
 		b->stats.gap_at = b->sim->now;
 	}
-	b->progress_at = b->sim->now;
 }
 
 static void
@@ -465,8 +464,10 @@ on_data(struct sim_bulk *b, uint64_t seq, unsigned tries)
 	}
 	while (b->seen[b->expected % BULK_WINDOW])
 		b->seen[b->expected++ % BULK_WINDOW] = 0;
-	if (in_order)
-		note_progress(b);
+	if (in_order) {
+		note_gap(b);
+		b->progress_at = b->sim->now;
+	}
 	/* A hole, or one filled: at once. */
 	if (!in_order || b->expected != seq + 1 || ++b->unacked >= ACK_EVERY)
 		send_ack(b);
@@ -560,8 +561,9 @@ sim_bulk_timeouts(const struct sim_bulk *b)
 }
 
 const struct sim_bulk_stats *
-sim_bulk_stats(const struct sim_bulk *b)
+sim_bulk_stats(struct sim_bulk *b)
 {
+	note_gap(b);
 	return &b->stats;
 }
 

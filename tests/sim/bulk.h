@@ -55,6 +55,7 @@ struct bulk_cc {
 struct bulk_cubic {
 	double w_max, prior_w_max, prior_cwnd, prior_ssthresh;
 	mono_t epoch_at;	      /* of the curve; 0: none */
+	double reno;		      /* its window since then */
 	double k;		      /* s from there to w_max */
 	double prr_acked, prr_flying; /* of this recovery */
 	uint64_t prr_sent;

@@ -10,6 +10,7 @@
 
 #define CUBIC_C 0.4
 #define CUBIC_BETA 0.7
+#define RENO_GAIN (3 * (1 - CUBIC_BETA) / (1 + CUBIC_BETA))
 #define HYSTART_CWND 16
 #define HYSTART_SAMPLES 8
 #define HYSTART_MIN (4 * MSEC)
@@ -81,6 +82,7 @@ on_ack(struct sim_bulk *b, const struct bulk_sample *rs)
 	}
 	if (c->epoch_at == 0) {
 		c->epoch_at = b->sim->now;
+		c->reno = b->cwnd;
 		if (c->w_max < b->cwnd)
 			c->w_max = b->cwnd;
 		c->k = cbrt((c->w_max - b->cwnd) / CUBIC_C);
@@ -89,10 +91,13 @@ on_ack(struct sim_bulk *b, const struct bulk_sample *rs)
 	target = CUBIC_C * t * t * t + c->w_max;
 	if (target > b->cwnd * 1.5)
 		target = b->cwnd * 1.5;
+	/* Never slower than Reno with this beta. */
+	c->reno += acked * RENO_GAIN / b->cwnd;
+	target = fmax(target, c->reno);
 	if (target > b->cwnd)
 		b->cwnd += acked * (target - b->cwnd) / b->cwnd;
 	else
-		b->cwnd += acked * 0.5 / b->cwnd;
+		b->cwnd += acked * 0.01 / b->cwnd;
 	if (b->cwnd > BULK_WINDOW / 2)
 		b->cwnd = BULK_WINDOW / 2;
 }

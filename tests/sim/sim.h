@@ -313,7 +313,7 @@ void sim_bulk_free(struct sim_bulk *b);
 uint64_t sim_bulk_bytes(const struct sim_bulk *b);
 uint64_t sim_bulk_resent(const struct sim_bulk *b);
 uint64_t sim_bulk_timeouts(const struct sim_bulk *b);
-const struct sim_bulk_stats *sim_bulk_stats(const struct sim_bulk *b);
+const struct sim_bulk_stats *sim_bulk_stats(struct sim_bulk *b);
 /* Counts from now. */
 void sim_bulk_reset(struct sim_bulk *b);
 /* For -v of a benchmark: what it thinks of the path. */
