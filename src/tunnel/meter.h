@@ -31,8 +31,9 @@ struct meter {
 	/* state */
 	bool started;
 	uint64_t highest, floor; /* as in a report */
+	uint64_t first;		 /* nothing below is missed */
 	uint32_t packets, bytes;
-	uint32_t owd_min, owd_last;
+	uint32_t owd_min, owd_last; /* of those that came in order */
 	bool owd_fresh;	 /* owd_min has a value since the last report */
 	mono_t heard_at; /* when highest came */
 	mono_t reorder;	 /* how late a packet may be; decays */
@@ -44,7 +45,7 @@ struct meter {
 	uint64_t reordered; /* packets that came after later ones */
 };
 
-/* Forgets everything: the peer's numbers start anew. */
+/* Forgets everything, stats too: the peer's numbers start anew. */
 void meter_reset(struct meter *m);
 /* An authentic packet: its link sequence (never the same twice), outer bytes
  * and the peer's stamp. */

@@ -41,7 +41,7 @@ struct report_link {
 	uint8_t link; /* number on the wire, 0..15 */
 	uint64_t highest;
 	uint64_t floor; /* what is missing below will not come, nor is it
-			   listed; at most highest + 1 */
+			   listed; at most highest */
 	uint32_t packets, bytes;
 	uint32_t owd_min, owd_last; /* 20 bits */
 	size_t nholes;
@@ -56,7 +56,8 @@ struct report_link {
  */
 size_t report_put(uint8_t *out, size_t room, const struct report_link *r);
 /* Takes the next part off a payload: returns its length, 0 when it is cut short
- * or contradicts itself (holes out of order or out of range, link above 15). */
+ * or contradicts itself (holes out of order or out of range, link above 15);
+ * then r is of no use. */
 size_t report_get(struct report_link *r, const uint8_t *p, size_t len);
 
 #endif

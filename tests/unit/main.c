@@ -38,6 +38,9 @@
 	suite(pacer) \
 	suite(delay) \
 	suite(wire) \
+	suite(report) \
+	suite(meter) \
+	suite(meter_late) \
 	suite(replay) \
 	suite(session) \
 	suite(handshake) \
