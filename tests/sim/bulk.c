@@ -183,6 +183,7 @@ send_segment(struct sim_bulk *b, struct bulk_segment *g)
 	g->delivered = b->delivered;
 	g->delivered_at = b->delivered_at;
 	g->first_sent_at = b->first_sent_at;
+	g->limited = b->bbr.limited > b->delivered;
 	TAILQ_INSERT_TAIL(&b->flying_list, g, entry);
 	b->flying++;
 	b->sent++;
@@ -333,6 +334,7 @@ sample(struct sim_bulk *b, const struct bulk_segment *g, struct bulk_sample *rs)
 	if (rs->valid && g->delivered < rs->prior_delivered)
 		return;
 	rs->valid = true;
+	rs->limited = g->limited;
 	rs->prior_delivered = g->delivered;
 	rs->prior_at = g->delivered_at;
 	rs->send_span = g->sent_at - g->first_sent_at;

@@ -27,6 +27,7 @@ struct bulk_segment {
 	/* For the delivery rate: how things stood when it was sent. */
 	uint64_t delivered;
 	mono_t delivered_at, first_sent_at;
+	bool limited; /* the rate is not what the path can do */
 };
 
 TAILQ_HEAD(bulk_list, bulk_segment);
@@ -38,7 +39,7 @@ struct bulk_sample {
 	/* The delivery rate, of the packet sent last among them. */
 	uint64_t prior_delivered;
 	mono_t prior_at, send_span;
-	bool valid;
+	bool valid, limited;
 };
 
 struct bulk_cc {
@@ -69,6 +70,8 @@ struct bulk_bbr {
 	unsigned mode;
 	double pacing_gain, cwnd_gain;
 	double bw[BULK_BW_ROUNDS]; /* packets/s, the most of each round */
+	uint64_t bw_round[BULK_BW_ROUNDS];
+	uint64_t limited; /* by ourselves, until so many are delivered */
 	double btl_bw;
 	uint64_t round, round_end;
 	bool round_start;

@@ -65,12 +65,30 @@ bdp(const struct sim_bulk *b)
 	return b->bbr.btl_bw * seconds(b->bbr.min_rtt);
 }
 
+/* The most of the last rounds that showed what the path can do. */
+static void
+filter_bw(struct bulk_bbr *v, double bw)
+{
+	unsigned slot = (unsigned)(v->round % BULK_BW_ROUNDS);
+
+	if (v->bw_round[slot] != v->round)
+		v->bw[slot] = 0;
+	v->bw_round[slot] = v->round;
+	if (bw > v->bw[slot])
+		v->bw[slot] = bw;
+	v->btl_bw = 0;
+	for (size_t i = 0; i < BULK_BW_ROUNDS; i++)
+		if (v->bw_round[i] + BULK_BW_ROUNDS > v->round &&
+		    v->bw[i] > v->btl_bw)
+			v->btl_bw = v->bw[i];
+}
+
 static void
 update_bw(struct sim_bulk *b, const struct bulk_sample *rs)
 {
 	struct bulk_bbr *v = &b->bbr;
 	mono_t span = b->sim->now - rs->prior_at;
-	double *slot, bw;
+	double bw;
 
 	v->round_start = false;
 	if (!rs->valid)
@@ -79,19 +97,13 @@ update_bw(struct sim_bulk *b, const struct bulk_sample *rs)
 		v->round_end = b->delivered;
 		v->round++;
 		v->round_start = true;
-		v->bw[v->round % BULK_BW_ROUNDS] = 0;
 	}
-	slot = &v->bw[v->round % BULK_BW_ROUNDS];
 	span = span > rs->send_span ? span : rs->send_span;
-	if (span > 0 && span >= b->min_rtt) {
-		bw = (double)(b->delivered - rs->prior_delivered) /
-		     seconds(span);
-		*slot = bw > *slot ? bw : *slot;
-	}
-	v->btl_bw = 0;
-	for (size_t i = 0; i < BULK_BW_ROUNDS; i++)
-		if (v->bw[i] > v->btl_bw)
-			v->btl_bw = v->bw[i];
+	if (span <= 0 || span < b->min_rtt)
+		return;
+	bw = (double)(b->delivered - rs->prior_delivered) / seconds(span);
+	if (!rs->limited || bw >= v->btl_bw)
+		filter_bw(v, bw);
 }
 
 static void
@@ -128,9 +140,9 @@ extra_cwnd(const struct bulk_bbr *v)
 }
 
 static void
-check_full(struct bulk_bbr *v)
+check_full(struct bulk_bbr *v, const struct bulk_sample *rs)
 {
-	if (v->full || !v->round_start)
+	if (v->full || !v->round_start || rs->limited)
 		return;
 	if (v->btl_bw >= v->full_bw * FULL_GROWTH) {
 		v->full_bw = v->btl_bw;
@@ -166,6 +178,7 @@ probe_rtt(struct sim_bulk *b)
 {
 	struct bulk_bbr *v = &b->bbr;
 
+	v->limited = b->delivered + b->flying;
 	if (v->probe_done_at == 0 && b->flying <= CWND_PROBE)
 		v->probe_done_at = b->sim->now + PROBE_RTT_TIME;
 	if (v->probe_done_at == 0 || b->sim->now < v->probe_done_at)
@@ -237,7 +250,7 @@ on_ack(struct sim_bulk *b, const struct bulk_sample *rs)
 	update_bw(b, rs);
 	update_extra(b, rs);
 	update_phase(b);
-	check_full(v);
+	check_full(v, rs);
 	if (v->mode == STARTUP && v->full)
 		set_mode(b, DRAIN);
 	if (v->mode == DRAIN && (double)b->flying <= bdp(b))
