@@ -23,7 +23,8 @@ from pool import Pool  # noqa: E402
 from suite import QUICK, Plan, Suite, rows  # noqa: E402
 from worlds import ENVIRONMENTS  # noqa: E402
 
-for module in ("goodput", "environments", "basics"):
+for module in ("goodput", "environments", "latency", "failure", "cost",
+               "basics"):
     importlib.import_module(f"rows_{module}")
 
 COMPARED = ("eq2", "uneq3", "loss1", "loss5")
@@ -66,6 +67,9 @@ def arguments():
     add("--mptcp", choices=("no", "rows", "all"), default="rows",
         help="kernel MPTCP beside eq2, uneq3, loss1, loss5, or beside the "
         "environments, too")
+    add("--against", metavar="BUILD", default=os.environ.get("MLVPN_AGAINST"),
+        help="compare processor time with the mlvpn of this build directory "
+        "(default: $MLVPN_AGAINST)")
     add("row", nargs="*", help=" ".join(rows))
     args = parser.parse_args()
     for name in args.row:
@@ -86,8 +90,11 @@ def plan_of(args):
 
 def main():
     args, began = arguments(), time.monotonic()
+    os.nice(-20)  # so that senders and receivers wait for nobody, either
     pool = Pool(args.jobs, args.mbit)
     suite = Suite(plan_of(args), pool, lambda line: print(line, flush=True))
+
+    suite.against = args.against
 
     def save():
         for path in args.output:

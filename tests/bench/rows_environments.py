@@ -55,10 +55,12 @@ def of_ceiling(bond, wires, kind):
 def judge(current, name, kind, bond, alone):
     wires = ENVIRONMENTS[name]
     current.figure(f"{name}: {kind}, of the better line",
-                   lambda: beside_alone(bond, alone), target(wires), "%")
+                   lambda: beside_alone(bond, alone), target(wires), "%",
+                   environment=name, kind=kind._asdict(), of="better")
     if clean(wires) and similar(wires):
         current.figure(f"{name}: {kind}, of the ceiling",
-                       lambda: of_ceiling(bond, wires, kind), 85, "%")
+                       lambda: of_ceiling(bond, wires, kind), 85, "%",
+                       environment=name, kind=kind._asdict(), of="ceiling")
 
 
 def ask(current, name, kind):
@@ -80,4 +82,5 @@ def environments(current):
     for name, kind, future in beside:
         current.figure(f"{name}: kernel MPTCP, {kind}, of the ceiling",
                        lambda: of_ceiling(future, ENVIRONMENTS[name], kind),
-                       unit="%")
+                       unit="%", environment=name, kind=kind._asdict(),
+                       mptcp=True)

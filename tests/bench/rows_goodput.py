@@ -32,11 +32,13 @@ def share(current, target, of=None):
     for kind, got, base in asked:
         current.figure(f"{kind}, of {of or 'the ceiling'}", lambda: of_full(
             got.result(), base.result()["mbps"] if of
-            else ceiling(wires, kind)), target[kind.congestion], "%")
+            else ceiling(wires, kind)), target[kind.congestion], "%",
+            kind=kind._asdict())
     for congestion, got in beside:
         current.figure(
             f"kernel MPTCP, {congestion.upper()}, up, of the ceiling",
-            lambda: of_full(got.result(), ceiling(wires)), unit="%")
+            lambda: of_full(got.result(), ceiling(wires)), unit="%",
+            mptcp=True, kind=Kind(congestion)._asdict())
 
 
 @row

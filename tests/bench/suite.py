@@ -90,7 +90,8 @@ class Row:
         self.figures.append(
             Figure(self.name, name, value, target, unit, **options))
 
-    def figure(self, name, measured, target=None, unit="", less=False):
+    def figure(self, name, measured, target=None, unit="", less=False,
+               **more):
         """Reports what measured() gives: a value, or a dict with it, a note
         and more data. What fails is one figure that is missed."""
         try:
@@ -98,16 +99,21 @@ class Row:
         except Exception as e:  # the other figures are still wanted
             got = {"value": None, "note": f"failed: {e!r:.150}"}
         got = got if isinstance(got, dict) else {"value": got}
-        self.report(name, target=target, unit=unit, less=less, **got)
+        self.report(name, target=target, unit=unit, less=less,
+                    **{**more, **got})
 
     def job(self, mbit, function, *args, **options):
         """A future of a job that loads the machine with so many Mbit/s."""
         return self.suite.pool.submit(self.place, mbit, function, *args,
                                       **options)
 
+    def exclusive(self, function, *args, **options):
+        """A future of a job that wants the machine for itself."""
+        return self.job(1e9, function, *args, **options)
+
     def alone(self, function, *args, **options):
-        """The result of a job that wants the machine for itself."""
-        return self.job(1e9, function, *args, **options).result()
+        """The result of it."""
+        return self.exclusive(function, *args, **options).result()
 
     def goodput(self, wires, kind):
         """A future of trials.goodput(), measured once in a run."""

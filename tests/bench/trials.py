@@ -4,19 +4,20 @@ import contextlib
 import time
 
 import measure
-from lab import Lab
+from lab import BUILD, Lab
 from worlds import ACK, MTU, TCP_PAYLOAD
 
 TICK = 200  # us; rates and delays of these lines do not need more
+EXACT = 50  # us, where milliseconds are judged
 MPTCP = ("mptcpize", "run")
 
 
 @contextlib.contextmanager
-def world(wires, share=1.0, tick_us=TICK, start=True, **general):
+def world(wires, share=1.0, tick_us=TICK, start=True, build=BUILD, **general):
     """A lab with these lines and a running bond; the rates are configured as
     they are, as both count outer IP bytes."""
-    with Lab([wire.line() for wire in wires], quiet=True,
-             tick_us=tick_us) as lab:
+    with Lab([wire.line() for wire in wires], quiet=True, tick_us=tick_us,
+             build=build) as lab:
         if start:
             lab.start(share=share, **general)
         yield lab
@@ -54,7 +55,17 @@ def goodput(wires, kind, plan):
         got = measure.tcp(source, sink, congestion=kind.congestion,
                           seconds=plan.seconds, skip=skip_of(kind, plan),
                           parallel=kind.parallel)
-        return {"mbps": got["mbps"], "retransmits": got["retransmits"]}
+        return {"mbps": got["mbps"], "retransmits": got["retransmits"],
+                **reordered(source)}
+
+
+def reordered(source):
+    """What the kernel of a sender took for reordering, and what it was told
+    that had come twice."""
+    found = measure.counters(source)
+    return {"reordered": sum(found[f"TcpExtTCP{kind}Reorder"]
+                             for kind in ("SACK", "Reno", "TS")),
+            "came_twice": found["TcpExtTCPDSACKRecv"]}
 
 
 def acknowledged(before, after):

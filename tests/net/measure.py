@@ -120,22 +120,28 @@ def tcp(source, sink, **options):
 
 class Stream:
     """One TCP stream with the receiver's timeline: "gap_max_ms" is the
-    longest time without data, "timeline" bytes per interval."""
+    longest time without data, "timeline" bytes per interval since "first_at"
+    (time.monotonic())."""
 
     def __init__(self, source, sink, to=None, congestion="cubic", seconds=5,
-                 v6=False, interval=0.1):
+                 v6=False, interval=0.1, wrap=()):
         port = next(ports)
         self.seconds = seconds
-        self.receiver = sink.spawn(PROBE, "trecv", "-p", port, "-i", interval,
+        self.receiver = sink.spawn(*wrap, PROBE, "trecv", "-p", port, "-i", interval,
                                    stdout=subprocess.PIPE)
         await_line(self.receiver, "ready")
         self.sender = source.spawn(
-            PROBE, "tsend", "-c", to or inner(sink, v6), "-p", port,
+            *wrap, PROBE, "tsend", "-c", to or inner(sink, v6), "-p", port,
             "-b", congestion, "-t", seconds, stdout=subprocess.PIPE)
 
-    def result(self):
+    def result(self, grace=30):
+        """grace: seconds for what the sender had ready when it ended."""
         sent = json.loads(finish(self.sender, self.seconds + 20))
-        return {**json.loads(finish(self.receiver, 30)), **sent}
+        try:
+            self.receiver.wait(grace)
+        except subprocess.TimeoutExpired:
+            self.receiver.send_signal(signal.SIGTERM)
+        return {**json.loads(finish(self.receiver, 10)), **sent}
 
     def stop(self):
         """Ends the sender early; then ask for result()."""

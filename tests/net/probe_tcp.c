@@ -61,9 +61,11 @@ timeline_print(const struct timeline *t, double interval)
 	size_t i;
 
 	printf("{\"bytes\":%" PRIu64 ",\"seconds\":%.6f,\"gap_max_ms\":%.3f,"
-	       "\"gap_at\":%.3f,\"interval\":%g,\"timeline\":[",
+	       "\"gap_at\":%.3f,\"first_at\":%.6f,\"interval\":%g,"
+	       "\"timeline\":[",
 	    t->total, (double)(t->last_at - t->first_at) / 1e9,
-	    (double)t->gap_ns / 1e6, (double)t->gap_at / 1e9, interval);
+	    (double)t->gap_ns / 1e6, (double)t->gap_at / 1e9,
+	    (double)t->first_at / 1e9, interval);
 	for (i = 0; i < t->intervals; i++)
 		printf("%s%" PRIu64, i > 0 ? "," : "", t->bytes[i]);
 	puts("]}");
