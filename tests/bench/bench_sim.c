@@ -3,11 +3,15 @@
  * against the ceiling and against the better line alone, losses and order as
  * the inner flows see them, delay of a sparse flow, overhead.
  *
- * usage: bench_sim [-46rv] [-c cubic|plain|bbr|classic|4] [-s seed]
+ * usage: bench_sim [-lrv] [-c cubic|plain|bbr|classic|4] [-s seed]
  *                  [-t seconds] [-w seconds] [-j processes] [row...]
  *
- * -c 4: four CUBIC flows; -r: from server to client; -w: time before the
- * measurement; -v: each second of the bond alone; -l: names of the rows.
+ * -c 4: four CUBIC flows; plain: without HyStart; -r: from server to client;
+ * -w: time before the measurement; -v: the bond second by second; -l: names of
+ * the rows.  Columns: alone, the better line by itself (where something happens
+ * to a line: the others); resent, false and rto of the inner flows; reord, bulk
+ * packets behind later ones; p50, p99 and lost of 50 packets/s; over, bytes
+ * beyond each inner packet sent once; the resequencer's counters.
  */
 #include "config.h"
 
@@ -104,9 +108,9 @@ run_as_test(void)
 static void
 begin_job(size_t i)
 {
-	fflush(stdout);
 	if (opts.verbose)
 		printf("%s:\n", jobs[i].row->name);
+	fflush(stdout);
 	if ((jobs[i].pid = fork()) == -1)
 		err(1, "fork");
 	if (jobs[i].pid != 0) {
