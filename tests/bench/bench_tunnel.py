@@ -3,7 +3,7 @@
 usage: tests/net/lab /usr/bin/python3 tests/bench/bench_tunnel.py
        [--quick] [-o FILE]... [OPTION...] [ROW...]
 
-Every figure is a ratio or a difference within one run, as the machine may be
+In the directory of the build, or with MLVPN_BUILD naming it. Every figure is a ratio or a difference within one run, as the machine may be
 busy with other things. Lines are configured at their emulated rate unless the
 row says otherwise, both counting outer IP bytes; the ceiling of a goodput is
 the sum of the rates x inner TCP payload / outer IP bytes."""
@@ -11,6 +11,7 @@ import argparse
 import importlib
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -82,6 +83,10 @@ def plan_of(args):
     plan = QUICK if args.quick else Plan()
     given = {key: getattr(args, key) for key in ("seconds", "skip", "late")
              if getattr(args, key) is not None}
+    if args.mptcp != "no" and shutil.which("mptcpize") is None:
+        print("no mptcpize, so nothing to compare with: tests/deps.sh bench",
+              file=sys.stderr)
+        args.mptcp = "no"
     compared = {"no": (), "rows": COMPARED,
                 "all": COMPARED + tuple(ENVIRONMENTS)}[args.mptcp]
     return plan._replace(both=args.both, only=tuple(args.only),
@@ -94,7 +99,7 @@ def main():
     pool = Pool(args.jobs, args.mbit)
     suite = Suite(plan_of(args), pool, lambda line: print(line, flush=True))
 
-    suite.against = args.against
+    suite.against = args.against and os.path.abspath(args.against)
 
     def save():
         for path in args.output:
@@ -106,6 +111,7 @@ def main():
     suite.run([name for name in rows if not args.row or name in args.row],
               save)
     print(figures.totals(suite.all_figures()))
+    sys.exit(any(figure.value is None for figure in suite.all_figures()))
 
 
 main()

@@ -126,7 +126,7 @@ def black_hole(wires, congestion, way="up", dead=3.0, after=5.0):
     with world(wires, tick_us=EXACT) as lab:
         log = Log(lab, way, congestion, seconds=4.5 + dead + after)
         ping = measure.Ping(log.source, measure.inner(log.sink),
-                            interval=0.05, count=round(20 * (dead + after)))
+                            interval=0.05, count=round(20 * (dead + after) + 40))
         pinged_at = time.monotonic()
         time.sleep(1)
         line, before = busiest(lab, way), loss_counters(lab, way)
@@ -225,7 +225,7 @@ def from_start(wires, seconds=10, tunnel=True):
         tcp = measure.Stream(lab.a, lab.b, to=to, seconds=seconds,
                              interval=0.01, wrap=() if tunnel else MPTCP)
         stream, pings, sparse_flow = tcp.result(), ping.result(), udp.result()
-        return {"goodput": goodput_series(stream, zero, 0.1),
+        return {"goodput": goodput_series(stream, zero, 0.25),
                 "sparse": sparse_series(series, zero), "marks": [],
                 "ping": ping_series(pings, 0),
                 "p99_ms": sparse_flow["delay_ms"]["p99"],

@@ -54,20 +54,19 @@ def cpu(current):
     builds = [trials.BUILD]
     if current.suite.against:
         builds.append(current.suite.against)
-    asked = {name: {build: [] for build in builds} for name in CPU}
+    asked = {name: [[] for _ in builds] for name in CPU}
     for name, runs in asked.items():
         for _ in range(1 if len(builds) == 1 else 3):
-            for build in builds:  # in turn: the machine changes with time
-                runs[build].append(
+            for n, build in enumerate(builds):  # in turn: machines change
+                runs[n].append(
                     current.exclusive(per_gbit, build, *CPU[name]))
-    for name, runs in asked.items():
-        ours = runs[builds[0]]
+    for name, (ours, *others) in asked.items():
         for n, side in enumerate(("sender", "receiver")):
             current.figure(f"{name}, {side}, per Gbit", lambda: {
                 "value": ours[0].result()[n],
                 "note": f"at {ours[0].result()[2]:.0f} Mbit/s"}, 5, "s",
                 less=True)
-        for build in builds[1:]:
+        for theirs in others:
             current.figure(f"{name}, both, against the other build",
-                           lambda: ratio(ours, runs[build]), 1.3, "times",
+                           lambda: ratio(ours, theirs), 1.3, "times",
                            less=True)

@@ -1,0 +1,129 @@
+"""Renders what the benchmark has written: as text, or as reStructuredText for
+doc/engine.rst.
+
+usage: /usr/bin/python3 tests/bench/table.py [--rst] BENCH.json"""
+import json
+import sys
+
+from figures import HEAD, from_data, totals
+
+FIRST = ("eq2", "uneq3", "dsl4", "loss1", "loss5", "burst", "gig2", "updown")
+SENDERS = ((False, "normal"), (True, "3 duplicate ACKs"))
+
+
+def list_table(title, head, rows, widths=None):
+    """A list-table; cells are text."""
+    out = [f".. list-table:: {title}", "   :header-rows: 1"]
+    if widths:
+        out.append("   :widths: " + " ".join(map(str, widths)))
+    out.append("")
+    for row in [head] + rows:
+        for n, cell in enumerate(row):
+            out.append(f"   {'*' if n == 0 else ' '} -{' ' if cell else ''}"
+                       f"{cell}")
+    return "\n".join(out) + "\n"
+
+
+def measured(figure):
+    """The value and its unit, bold where the target is missed."""
+    unit = f" {figure.unit}" if figure.unit and figure.value is not None \
+        else ""
+    text = f"{figure.got()}{unit}"
+    return f"**{text}**" if figure.met() is False else text
+
+
+def goodput_table(figures):
+    """The rows of one flow, with kernel MPTCP beside where it was run."""
+    beside = {(f.row, f.more["kind"]["congestion"]): f for f in figures
+              if f.more.get("mptcp") and f.row in FIRST}
+    rows = []
+    for figure in figures:
+        if figure.row not in FIRST or figure.more.get("mptcp"):
+            continue
+        kind = figure.more.get("kind", {})
+        other = beside.get((figure.row, kind.get("congestion"))) \
+            if kind.get("way") == "up" else None
+        rows.append([figure.row, figure.name, figure.wanted() + " %",
+                     measured(figure), f"{figure.more.get('mbps', 0):.1f}",
+                     f"{other.more['mbps']:.1f}" if other else ""])
+    return list_table(
+        "One flow", ["lines", "flow", "target", "measured", "Mbit/s",
+                     "kernel MPTCP, Mbit/s"], rows, (9, 30, 9, 11, 9, 12))
+
+
+def flow_name(kind):
+    name = kind["congestion"].upper()
+    if kind["parallel"] > 1:
+        name = f"{kind['parallel']} {name}"
+    return name + (" late" if kind["late"] else "")
+
+
+def environment_cell(found):
+    """The worst direction of one flow in one environment."""
+    if not found:
+        return ""
+    worst = min(found, key=lambda f: -1 if f.value is None else f.value)
+    return measured(worst).replace(" %", "")
+
+
+def environment_table(figures, dupthresh, title):
+    mine = [f for f in figures if f.row == "environments" and
+            f.more.get("kind", {}).get("dupthresh") == dupthresh]
+    flows = list(dict.fromkeys(flow_name(f.more["kind"]) for f in mine
+                               if not f.more.get("mptcp")))
+    names = list(dict.fromkeys(f.more["environment"] for f in mine))
+    rows = []
+    for name in names:
+        here = [f for f in mine if f.more["environment"] == name]
+        better = [f for f in here if f.more.get("of") == "better"]
+        of_ceiling = [f for f in here if f.more.get("of") == "ceiling"]
+        rows.append([name, better[0].wanted() if better else ""] + [
+            environment_cell([f for f in found
+                              if flow_name(f.more["kind"]) == flow])
+            for found in (better, of_ceiling) for flow in flows])
+    head = ["environment", "target"] + flows + [
+        f"{flow}, of the ceiling" for flow in flows]
+    return list_table(title, head, rows) if rows else ""
+
+
+def other_table(figures):
+    rows = [[f.row, f.name,
+             "" if f.target is None else f"{f.wanted()} {f.unit}".strip(),
+             measured(f)] for f in figures
+            if f.row not in FIRST + ("environments",)]
+    return list_table("Beside and around it", ["row", "figure", "target",
+                                               "measured"], rows,
+                      (12, 50, 14, 14)) if rows else ""
+
+
+def as_rst(about, figures):
+    parts = [f"Commit {about['commit']}, Linux {about['kernel']}, "
+             f"{about['processors']} processors, "
+             f"{about['minutes']} minutes; {totals(figures)}.\n"]
+    if any(f.row in FIRST for f in figures):
+        parts.append(goodput_table(figures))
+    for dupthresh, sender in SENDERS:
+        parts.append(environment_table(
+            figures, dupthresh, "The bond in percent of the better line "
+            f"alone; sender: {sender}"))
+    parts.append(other_table(figures))
+    return "\n".join(part for part in parts if part)
+
+
+def main():
+    paths = [arg for arg in sys.argv[1:] if arg != "--rst"]
+    if len(paths) != 1:
+        sys.exit(__doc__)
+    with open(paths[0]) as f:
+        data = json.load(f)
+    figures = [from_data(each) for each in data["figures"]]
+    if "--rst" in sys.argv:
+        print(as_rst(data["about"], figures), end="")
+        return
+    print(HEAD)
+    for figure in figures:
+        print(figure)
+    print(totals(figures))
+
+
+main()
