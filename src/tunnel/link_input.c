@@ -172,8 +172,8 @@ resequence(struct tunnel *t, struct link *l, struct pktbuf *pb,
 	pb->stamp = in->stamp;
 	pb->link = l->wire_id;
 	pb->prev_link = in->link;
-	reseq_input(t->reseq, pb, now);
 	reseq_heard(t->reseq, l->wire_id, in->stamp, now);
+	reseq_input(t->reseq, pb, now);
 }
 
 static void

@@ -1,9 +1,13 @@
 /*
  * Each bucket knows the number it waits for and keeps what came too early,
- * sorted.  Whether a missing packet can still come follows from the lines, not
- * from a timer: each packet names the line of its predecessor, and a line that
- * has delivered something sent later has lost the earlier one.  The timer is
- * for lines that fell silent.
+ * sorted.  The sender sends what is missing again or says that it will not; a
+ * deadline is for senders that cannot say so.  It counts from the instant at
+ * which the missing packet could have come by its line, which follows from the
+ * lines' delays and from the line that each packet names for its predecessor.
+ *
+ * What is below the number that a bucket waits for has come, with exceptions;
+ * they are kept in a table of fixed size, where late ones overwrite old ones,
+ * so that nothing which a peer sends takes more than one look.
  */
 #include "config.h"
 
@@ -16,41 +20,76 @@
 #include "tunnel/wire.h"
 
 #define SPACES 2      /* ordinary and priority packets */
-#define CHECKS_MAX 64 /* buckets looked at for each packet that comes */
 #define HELD_MAX 8192 /* packets of a bucket; bounds the search for a place */
-/* So many late ones in a row: the numbering went back, as with a new peer. */
-#define LATE_MAX 256
 /* A first number so low follows others, which are on their way. */
 #define FIRST_MAX 32
 /* A bucket that jumps further than this has lost its numbering. */
 #define JUMP_MAX (FQ_SEQ_MASK / 4)
+#define EXCEPTIONS 8192
+/* The last ones of a hole are remembered when it is given up. */
+#define GIVEN_UP_MAX 1024
+/*
+ * Copies of what has come are dropped.  More than so many rising numbers, with
+ * nothing new among them, are no copies if they come for so long or lie so far
+ * behind: the numbering went back.
+ */
+#define COPIES_MAX 32
+#define COPY_AGE_MAX (RESEQ_EXPECT_MAX + RESEQ_LATE_MAX)
+#define COPY_BEHIND_MAX 65536
 /* What a line said longer ago than this proves nothing: stamps wrap. */
 #define STAMP_AGE_MAX (20 * NSEC_PER_SEC)
+/* Deadlines may be missed by so much, to serve many at once. */
+#define RUN_GAP (1 * NSEC_PER_MSEC)
+/* Of struct line's delay: it wraps where stamps do. */
+#define DELAY_SHIFT 12
 
 struct bucket {
 	TAILQ_ENTRY(bucket) entry; /* of the buckets with a hole */
 	struct pktbuf_list held;   /* by bucket_seq */
 	uint32_t next;		   /* the number whose turn it is */
+	uint32_t first;		   /* where it began */
+	uint32_t generation;	   /* of the numbering; unique */
+	uint32_t skip_top;	   /* highest number that will not come */
+	uint32_t copies;	   /* in a row, each with a higher number */
+	uint32_t copies_top;	   /* the highest of them */
 	uint16_t nheld;
-	uint16_t late;	     /* packets in a row that came too late */
-	bool started;	     /* next is known */
-	bool waiting;	     /* is on the list */
-	mono_t delivered_at; /* or when the hole was first seen */
+	bool started;	  /* next is known */
+	bool waiting;	  /* is on the list */
+	mono_t copies_at; /* the first of them */
+	mono_t started_at;
+	mono_t delivered_at; /* when something last came in its turn */
+	mono_t deadline;     /* while waiting */
 };
 
 TAILQ_HEAD(bucket_list, bucket);
+
+/*
+ * An exception.  A number from next on: it will not come.  From first on: it
+ * was given up and has not come.  Below first: it has come.
+ */
+struct number {
+	uint32_t generation; /* 0: none */
+	uint32_t seq;
+	mono_t at;
+};
+
+struct line {
+	uint32_t delay;	 /* smoothed; 2^-12 of WIRE_STAMP_UNIT, any origin */
+	mono_t heard_at; /* 0: never */
+};
 
 struct reseq {
 	struct pktbuf_pool *pool;
 	reseq_deliver_fn *deliver;
 	void *ctx;
-	uint32_t links;		    /* mask of those that carry packets */
-	uint32_t silent;	    /* mask of those that let a deadline pass */
-	uint32_t stamps[LINKS_MAX]; /* latest send stamp that a line brought */
-	mono_t stamps_at[LINKS_MAX]; /* when; 0: never */
-	struct bucket_list waiting;  /* longest first */
+	uint32_t links; /* mask of those that carry packets */
+	uint32_t generation;
+	struct line lines[LINKS_MAX];
+	struct bucket_list waiting;
+	mono_t due_at; /* no deadline is earlier */
 	struct reseq_stats stats;
 	struct bucket buckets[SPACES][FQ_BUCKETS];
+	struct number exceptions[EXCEPTIONS];
 };
 
 /* a - b of numbers that wrap at 22 bits, as a signed value. */
@@ -60,11 +99,10 @@ seq_diff(uint32_t a, uint32_t b)
 	return (int32_t)((a - b) << 10) >> 10;
 }
 
-/* The same for stamps, of 20 bits. */
-static int32_t
-stamp_diff(uint32_t a, uint32_t b)
+static uint32_t
+seq_after(uint32_t seq)
 {
-	return (int32_t)((a - b) << 12) >> 12;
+	return (seq + 1) & FQ_SEQ_MASK;
 }
 
 struct reseq *
@@ -77,11 +115,134 @@ reseq_new(struct pktbuf_pool *pool, reseq_deliver_fn *deliver, void *ctx)
 	r->pool = pool;
 	r->deliver = deliver;
 	r->ctx = ctx;
+	r->due_at = MONO_NEVER;
 	TAILQ_INIT(&r->waiting);
 	for (size_t i = 0; i < SPACES; i++)
 		for (size_t j = 0; j < FQ_BUCKETS; j++)
 			TAILQ_INIT(&r->buckets[i][j].held);
 	return r;
+}
+
+static struct bucket *
+bucket_of(struct reseq *r, bool priority, uint16_t bucket)
+{
+	return &r->buckets[priority ? 1 : 0][bucket % FQ_BUCKETS];
+}
+
+/* --- exceptions --- */
+
+/* Neighbours have places side by side, and a bucket's never collide. */
+static struct number *
+place_of(struct reseq *r, const struct bucket *b, uint32_t seq)
+{
+	return &r->exceptions[(b->generation * UINT32_C(2654435761) + seq) %
+			      EXCEPTIONS];
+}
+
+static struct number *
+find(struct reseq *r, const struct bucket *b, uint32_t seq, mono_t now)
+{
+	struct number *n = place_of(r, b, seq);
+
+	if (n->generation != b->generation || n->seq != seq ||
+	    now - n->at >= RESEQ_LATE_MAX)
+		return NULL;
+	return n;
+}
+
+static void
+note(struct reseq *r, const struct bucket *b, uint32_t seq, mono_t now)
+{
+	*place_of(r, b, seq) = (struct number){ b->generation, seq, now };
+}
+
+/* The peer said that it would not come, but it is here. */
+static void
+forget_skip(struct reseq *r, const struct bucket *b, uint32_t seq, mono_t now)
+{
+	struct number *n;
+
+	if (seq_diff(b->skip_top, seq) >= 0 &&
+	    (n = find(r, b, seq, now)) != NULL)
+		n->generation = 0;
+}
+
+/* --- delays --- */
+
+void
+reseq_heard(struct reseq *r, unsigned link, uint32_t stamp, mono_t now)
+{
+	uint32_t delay = (wire_stamp(now) - stamp) << DELAY_SHIFT;
+	struct line *l;
+
+	if (link >= LINKS_MAX)
+		return;
+	l = &r->lines[link];
+	if (l->heard_at == 0 || now - l->heard_at >= STAMP_AGE_MAX)
+		l->delay = delay;
+	else
+		l->delay += (uint32_t)((int32_t)(delay - l->delay) / 8);
+	l->heard_at = now;
+}
+
+/* By how much longer packets take on a line than on another, if known. */
+static mono_t
+slower_by(const struct reseq *r, unsigned link, unsigned than, mono_t now)
+{
+	const struct line *a = &r->lines[link % LINKS_MAX];
+	const struct line *b = &r->lines[than % LINKS_MAX];
+
+	if (a->heard_at == 0 || now - a->heard_at >= STAMP_AGE_MAX ||
+	    b->heard_at == 0 || now - b->heard_at >= STAMP_AGE_MAX)
+		return 0;
+	return (int32_t)(a->delay - b->delay) * WIRE_STAMP_UNIT /
+	       (INT64_C(1) << DELAY_SHIFT);
+}
+
+/*
+ * When what is missing before the first held packet should have come: sent at
+ * about the same time or before, by the line that the packet names.  The others
+ * that are missing may have gone by any.
+ */
+static mono_t
+expected_at(const struct reseq *r, const struct bucket *b, mono_t now)
+{
+	const struct pktbuf *first = TAILQ_FIRST(&b->held);
+	uint32_t carriers = UINT32_C(1) << first->prev_link % LINKS_MAX;
+	mono_t more = 0;
+
+	if (seq_diff(first->bucket_seq, b->next) > 1)
+		carriers |= r->links;
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		mono_t m = 0;
+
+		if ((carriers & UINT32_C(1) << i) != 0)
+			m = slower_by(r, i, first->link, now);
+		if (m > more)
+			more = m;
+	}
+	if (more > RESEQ_EXPECT_MAX)
+		more = RESEQ_EXPECT_MAX;
+	return first->queued_at + more;
+}
+
+/* --- order --- */
+
+/* There is a hole before the first held packet. */
+static void
+await(struct reseq *r, struct bucket *b, mono_t now)
+{
+	mono_t at = expected_at(r, b, now);
+
+	if (at < b->delivered_at)
+		at = b->delivered_at;
+	b->deadline = at + RESEQ_HOLD_MAX;
+	if (b->deadline < r->due_at)
+		r->due_at = b->deadline;
+	if (b->waiting)
+		return;
+	b->waiting = true;
+	TAILQ_INSERT_TAIL(&r->waiting, b, entry);
 }
 
 static void
@@ -91,33 +252,15 @@ stop_waiting(struct reseq *r, struct bucket *b)
 		return;
 	b->waiting = false;
 	TAILQ_REMOVE(&r->waiting, b, entry);
+	if (TAILQ_EMPTY(&r->waiting))
+		r->due_at = MONO_NEVER;
 }
 
-void
-reseq_free(struct reseq *r)
-{
-	struct bucket *b;
-	struct pktbuf *pb;
-
-	if (r == NULL)
-		return;
-	while ((b = TAILQ_FIRST(&r->waiting)) != NULL) {
-		while ((pb = TAILQ_FIRST(&b->held)) != NULL) {
-			TAILQ_REMOVE(&b->held, pb, entry);
-			pktbuf_free(r->pool, pb);
-		}
-		stop_waiting(r, b);
-	}
-	free(r);
-}
-
-/* The turn of pb, and of what waits right behind it. */
 static void
-pass(struct reseq *r, struct bucket *b, struct pktbuf *pb, mono_t now)
+pass(struct reseq *r, struct bucket *b, struct pktbuf *pb)
 {
-	b->next = (pb->bucket_seq + 1) & FQ_SEQ_MASK;
-	b->late = 0;
-	b->delivered_at = now;
+	b->next = seq_after(pb->bucket_seq);
+	b->copies = 0;
 	r->deliver(r->ctx, pb);
 }
 
@@ -135,139 +278,135 @@ take_first(struct reseq *r, struct bucket *b)
 }
 
 static void
+pass_first(struct reseq *r, struct bucket *b, mono_t now)
+{
+	struct pktbuf *pb = take_first(r, b);
+
+	forget_skip(r, b, pb->bucket_seq, now);
+	pass(r, b, pb);
+}
+
+/* True if the next one will not come, and is passed over. */
+static bool
+pass_over(struct reseq *r, struct bucket *b, mono_t now)
+{
+	struct number *n;
+
+	if (seq_diff(b->skip_top, b->next) < 0 ||
+	    (n = find(r, b, b->next, now)) == NULL)
+		return false;
+	n->at = now;
+	b->next = seq_after(b->next);
+	r->stats.skipped++;
+	return true;
+}
+
+/* Passes on what follows without a hole. */
+static void
 drain(struct reseq *r, struct bucket *b, mono_t now)
 {
 	struct pktbuf *pb;
 
-	while (
-	    (pb = TAILQ_FIRST(&b->held)) != NULL && pb->bucket_seq == b->next)
-		pass(r, b, take_first(r, b), now);
-	if (pb == NULL) {
-		stop_waiting(r, b);
-		return;
+	for (;;) {
+		pb = TAILQ_FIRST(&b->held);
+		if (pb != NULL && pb->bucket_seq == b->next)
+			pass_first(r, b, now);
+		else if (!pass_over(r, b, now))
+			break;
 	}
-	/* Another hole: its time begins now. */
-	if (b->waiting)
-		TAILQ_REMOVE(&r->waiting, b, entry);
-	b->waiting = true;
-	TAILQ_INSERT_TAIL(&r->waiting, b, entry);
+	if (pb != NULL)
+		await(r, b, now);
+	else
+		stop_waiting(r, b);
 }
 
 /* Does not wait any longer for what is missing before the first held. */
 static void
 give_up(struct reseq *r, struct bucket *b, mono_t now)
 {
-	pass(r, b, take_first(r, b), now);
+	uint32_t end = TAILQ_FIRST(&b->held)->bucket_seq, seq = b->next;
+
+	if (seq_diff(end, seq) > GIVEN_UP_MAX)
+		seq = (end - GIVEN_UP_MAX) & FQ_SEQ_MASK;
+	for (; seq != end; seq = seq_after(seq))
+		note(r, b, seq, now);
+	pass_first(r, b, now);
 	drain(r, b, now);
 }
 
 /* Its numbers are not what they were: the next packet is the first. */
 static void
-restart(struct reseq *r, struct bucket *b, mono_t now)
+stop(struct reseq *r, struct bucket *b)
 {
-	while (b->waiting)
-		give_up(r, b, now);
+	while (!TAILQ_EMPTY(&b->held))
+		pass(r, b, take_first(r, b));
+	stop_waiting(r, b);
 	b->started = false;
-	b->late = 0;
+}
+
+static void
+start(struct reseq *r, struct bucket *b, uint32_t first, mono_t now)
+{
+	b->started = true;
+	b->started_at = b->delivered_at = now;
+	b->first = b->next = first;
+	b->skip_top = (first - 1) & FQ_SEQ_MASK;
+	b->generation = ++r->generation;
+	b->copies = 0;
 }
 
 void
 reseq_reset(struct reseq *r)
 {
-	struct bucket *b;
-
-	while ((b = TAILQ_FIRST(&r->waiting)) != NULL)
-		restart(r, b, b->delivered_at);
 	for (size_t i = 0; i < SPACES; i++)
 		for (size_t j = 0; j < FQ_BUCKETS; j++)
-			restart(r, &r->buckets[i][j], 0);
-	memset(r->stamps_at, 0, sizeof(r->stamps_at));
-	r->silent = 0;
-}
-
-/* Has the line brought something sent after stamp, or can't it be expected to
- * bring anything? */
-static bool
-line_is_past(const struct reseq *r, unsigned link, uint32_t stamp, mono_t now)
-{
-	if ((r->silent & UINT32_C(1) << link) != 0)
-		return true;
-	return r->stamps_at[link] != 0 &&
-	       now - r->stamps_at[link] < STAMP_AGE_MAX &&
-	       stamp_diff(r->stamps[link], stamp) > 0;
-}
-
-/*
- * Can nothing fill the hole any more?  What is missing was sent before the
- * first held packet.  Only the carrier of the last missing one is known; for
- * more, every line that carries packets has to be past that instant.
- */
-static bool
-is_lost(const struct reseq *r, const struct bucket *b, mono_t now)
-{
-	const struct pktbuf *first = TAILQ_FIRST(&b->held);
-	bool single = seq_diff(first->bucket_seq, b->next) == 1;
-
-	if (single)
-		return first->prev_link == first->link ||
-		       line_is_past(r, first->prev_link, first->stamp, now);
-	for (unsigned i = 0; i < LINKS_MAX; i++)
-		if ((r->links & UINT32_C(1) << i) != 0 && i != first->link &&
-		    !line_is_past(r, i, first->stamp, now))
-			return false;
-	return true;
-}
-
-static void
-check_bucket(struct reseq *r, struct bucket *b, mono_t now)
-{
-	while (b->waiting && is_lost(r, b, now)) {
-		r->stats.holes++;
-		give_up(r, b, now);
-	}
+			stop(r, &r->buckets[i][j]);
+	memset(r->lines, 0, sizeof(r->lines));
 }
 
 void
-reseq_heard(struct reseq *r, unsigned link, uint32_t stamp, mono_t now)
+reseq_free(struct reseq *r)
 {
-	struct bucket *b, *next;
-	int checks = 0;
+	struct bucket *b;
 
-	if (link >= LINKS_MAX)
+	if (r == NULL)
 		return;
-	r->silent &= ~(UINT32_C(1) << link);
-	if (r->stamps_at[link] == 0 ||
-	    now - r->stamps_at[link] >= STAMP_AGE_MAX ||
-	    stamp_diff(stamp, r->stamps[link]) >= 0) {
-		r->stamps[link] = stamp;
-		r->stamps_at[link] = now;
-	}
-	TAILQ_FOREACH_SAFE(b, &r->waiting, entry, next) {
-		if (++checks > CHECKS_MAX)
-			break;
-		check_bucket(r, b, now);
-	}
+	TAILQ_FOREACH(b, &r->waiting, entry)
+		while (!TAILQ_EMPTY(&b->held))
+			pktbuf_free(r->pool, take_first(r, b));
+	free(r);
 }
 
-/* Returns false if the number is there already. */
+/* --- packets --- */
+
+/* From both ends: packets come last, those that are sent again mostly first.
+ * Returns false if the number is there already. */
 static bool
 insert(struct bucket *b, struct pktbuf *pb)
 {
-	struct pktbuf *at;
+	struct pktbuf *head = TAILQ_FIRST(&b->held);
+	struct pktbuf *tail = TAILQ_LAST(&b->held, pktbuf_list);
 
-	for (at = TAILQ_LAST(&b->held, pktbuf_list); at != NULL;
-	     at = TAILQ_PREV(at, pktbuf_list, entry)) {
-		int32_t d = seq_diff(pb->bucket_seq, at->bucket_seq);
+	if (head == NULL) {
+		TAILQ_INSERT_HEAD(&b->held, pb, entry);
+		return true;
+	}
+	for (;; head = TAILQ_NEXT(head, entry),
+		tail = TAILQ_PREV(tail, pktbuf_list, entry)) {
+		int32_t before = seq_diff(head->bucket_seq, pb->bucket_seq);
+		int32_t after = seq_diff(pb->bucket_seq, tail->bucket_seq);
 
-		if (d == 0)
+		if (before == 0 || after == 0)
 			return false;
-		if (d > 0) {
-			TAILQ_INSERT_AFTER(&b->held, at, pb, entry);
+		if (after > 0) {
+			TAILQ_INSERT_AFTER(&b->held, tail, pb, entry);
+			return true;
+		}
+		if (before > 0) {
+			TAILQ_INSERT_BEFORE(head, pb, entry);
 			return true;
 		}
 	}
-	TAILQ_INSERT_HEAD(&b->held, pb, entry);
-	return true;
 }
 
 /* Has pb counted among those that wait; false if there is no room for it. */
@@ -283,53 +422,106 @@ find_room(struct reseq *r, struct bucket *b, struct pktbuf *pb)
 	return false;
 }
 
+/* How many numbers are missing before seq that were not missed before. */
+static int32_t
+missing(const struct bucket *b, uint32_t seq)
+{
+	const struct pktbuf *last = TAILQ_LAST(&b->held, pktbuf_list);
+	uint32_t end = last == NULL ? b->next : seq_after(last->bucket_seq);
+
+	return seq_diff(seq, end);
+}
+
+static void
+drop_copy(struct reseq *r, struct pktbuf *pb)
+{
+	r->stats.duplicates++;
+	pktbuf_free(r->pool, pb);
+}
+
 static void
 hold(struct reseq *r, struct bucket *b, struct pktbuf *pb, mono_t now)
 {
 	uint32_t seq = pb->bucket_seq;
+	int32_t new = missing(b, seq);
 
 	if (!insert(b, pb)) {
-		pktbuf_free(r->pool, pb);
+		drop_copy(r, pb);
 		return;
 	}
+	if (new > 0)
+		r->stats.holes += (uint64_t) new;
+	pb->queued_at = now;
+	b->copies = 0;
 	b->nheld++;
 	r->stats.packets++;
 	r->stats.bytes += pb->len;
-	if (!b->waiting) {
-		b->waiting = true;
-		b->delivered_at = now;
-		TAILQ_INSERT_TAIL(&r->waiting, b, entry);
-	}
+	if (pb == TAILQ_FIRST(&b->held))
+		await(r, b, now);
 	/* Without room it cannot wait, nor can what is to go before it. */
 	if (!find_room(r, b, pb))
 		while (b->waiting && seq_diff(seq, b->next) >= 0)
 			give_up(r, b, now);
-	check_bucket(r, b, now);
+}
+
+/* Can neither this be a copy nor those that came before it? */
+static bool
+has_gone_back(struct bucket *b, uint32_t seq, mono_t now)
+{
+	if (b->copies == 0)
+		b->copies_at = now;
+	if (b->copies == 0 || seq_diff(seq, b->copies_top) > 0) {
+		b->copies++;
+		b->copies_top = seq;
+	}
+	return b->copies > COPIES_MAX &&
+	       (seq_diff(b->next, seq) > COPY_BEHIND_MAX ||
+		   now - b->copies_at >= COPY_AGE_MAX);
+}
+
+/* Too late, or a copy. */
+static void
+take_late(struct reseq *r, struct bucket *b, struct pktbuf *pb, mono_t now)
+{
+	uint32_t seq = pb->bucket_seq;
+	struct number *n = find(r, b, seq, now);
+	/* Others may have overtaken it when the bucket began. */
+	bool early =
+	    seq_diff(seq, b->first) < 0 && now - b->started_at < RESEQ_LATE_MAX;
+
+	if (early ? n != NULL : n == NULL) {
+		drop_copy(r, pb);
+		return;
+	}
+	if (early)
+		note(r, b, seq, b->started_at);
+	else
+		n->generation = 0;
+	r->stats.late++;
+	r->deliver(r->ctx, pb);
 }
 
 void
 reseq_input(struct reseq *r, struct pktbuf *pb, mono_t now)
 {
-	struct bucket *b =
-	    &r->buckets[pb->priority ? 1 : 0][pb->bucket % FQ_BUCKETS];
-	int32_t ahead = seq_diff(pb->bucket_seq, b->next);
+	struct bucket *b = bucket_of(r, pb->priority, pb->bucket);
+	uint32_t seq = pb->bucket_seq;
+	int32_t ahead = seq_diff(seq, b->next);
 
-	if (b->started && (ahead > JUMP_MAX || ahead < -JUMP_MAX))
-		restart(r, b, now);
+	if (b->started && (ahead > JUMP_MAX || ahead < -JUMP_MAX ||
+			      (ahead < 0 && has_gone_back(b, seq, now))))
+		stop(r, b);
 	if (!b->started) {
-		b->started = true;
-		b->next = pb->bucket_seq < FIRST_MAX ? 0 : pb->bucket_seq;
-		ahead = seq_diff(pb->bucket_seq, b->next);
+		start(r, b, seq < FIRST_MAX ? 0 : seq, now);
+		ahead = seq_diff(seq, b->next);
 	}
 	if (ahead == 0) {
-		pass(r, b, pb, now);
+		b->delivered_at = now;
+		pass(r, b, pb);
 		drain(r, b, now);
-	} else if (ahead < 0) {
-		r->stats.late++;
-		if (++b->late > LATE_MAX)
-			restart(r, b, now);
-		r->deliver(r->ctx, pb);
-	} else
+	} else if (ahead < 0)
+		take_late(r, b, pb, now);
+	else
 		hold(r, b, pb, now);
 }
 
@@ -341,42 +533,52 @@ reseq_bypass(struct reseq *r, struct pktbuf *pb)
 }
 
 void
+reseq_skip(struct reseq *r, bool priority, uint16_t bucket, uint32_t bucket_seq,
+    mono_t now)
+{
+	struct bucket *b = bucket_of(r, priority, bucket);
+	uint32_t seq = bucket_seq & FQ_SEQ_MASK;
+	int32_t ahead;
+
+	if (!b->started && seq < FIRST_MAX)
+		start(r, b, 0, now);
+	ahead = seq_diff(seq, b->next);
+	if (!b->started || ahead < 0 || ahead > JUMP_MAX)
+		return;
+	note(r, b, seq, now);
+	if (seq_diff(seq, b->skip_top) > 0)
+		b->skip_top = seq;
+	if (ahead > 0)
+		return;
+	b->delivered_at = now;
+	drain(r, b, now);
+}
+
+void
 reseq_set_links(struct reseq *r, uint32_t mask)
 {
 	r->links = mask;
 }
 
-/* The lines that kept us waiting: one that is dead must not do so again with
- * each packet that it loses. */
-static void
-note_silent(struct reseq *r, const struct bucket *b, mono_t now)
-{
-	const struct pktbuf *first = TAILQ_FIRST(&b->held);
-
-	if (seq_diff(first->bucket_seq, b->next) == 1) {
-		r->silent |= UINT32_C(1) << first->prev_link;
-		return;
-	}
-	for (unsigned i = 0; i < LINKS_MAX; i++)
-		if ((r->links & UINT32_C(1) << i) != 0 && i != first->link &&
-		    !line_is_past(r, i, first->stamp, now))
-			r->silent |= UINT32_C(1) << i;
-}
-
 mono_t
 reseq_run(struct reseq *r, mono_t now)
 {
-	struct bucket *b;
+	struct bucket *b, *next;
 
-	while ((b = TAILQ_FIRST(&r->waiting)) != NULL) {
-		if (now - b->delivered_at < RESEQ_HOLD_MAX)
-			return b->delivered_at + RESEQ_HOLD_MAX;
-		r->stats.deadlines++;
-		note_silent(r, b, now);
-		give_up(r, b, now);
-		check_bucket(r, b, now);
+	if (now < r->due_at)
+		return r->due_at;
+	r->due_at = MONO_NEVER;
+	TAILQ_FOREACH_SAFE(b, &r->waiting, entry, next) {
+		while (b->waiting && b->deadline <= now) {
+			r->stats.deadlines++;
+			give_up(r, b, now);
+		}
+		if (b->waiting && b->deadline < r->due_at)
+			r->due_at = b->deadline;
 	}
-	return MONO_NEVER;
+	if (r->due_at < now + RUN_GAP)
+		r->due_at = now + RUN_GAP;
+	return r->due_at;
 }
 
 const struct reseq_stats *

@@ -14,22 +14,23 @@
 #include "tunnel/pktbuf.h"
 
 /*
- * A hole is given up when the sender says so, or when its bucket delivered
- * nothing for so long after the missing packet could have come by its line.
+ * A hole is given up when the sender says so, or when nothing has come in its
+ * turn for so long after the missing packet could have come by its line.
  */
 #define RESEQ_HOLD_MAX (150 * NSEC_PER_MSEC)
 /* However slow that line is. */
 #define RESEQ_EXPECT_MAX (1 * NSEC_PER_SEC)
-/* A packet of a hole that was given up is of use for so long. */
+/* A packet of a hole that was given up is of use for so long; so is one from
+ * before the first that came of its bucket. */
 #define RESEQ_LATE_MAX (1 * NSEC_PER_SEC)
 
 struct reseq_stats {
-	uint64_t held;	/* packets that waited */
-	uint64_t late;	/* packets that came after their hole was given up */
-	uint64_t duplicates; /* packets that had come before, dropped */
-	uint64_t holes;	     /* packets that something had to wait for */
-	uint64_t skipped;    /* given up as the sender said so */
-	uint64_t deadlines;  /* given up by RESEQ_HOLD_MAX */
+	uint64_t held; /* packets that waited */
+	uint64_t late; /* packets that came after their hole was given up */
+	uint64_t duplicates;   /* packets that had come before, dropped */
+	uint64_t holes;	       /* packets that something had to wait for */
+	uint64_t skipped;      /* given up as the sender said so */
+	uint64_t deadlines;    /* given up by RESEQ_HOLD_MAX */
 	uint64_t no_memory;    /* passed on, holes and all, for want of room */
 	size_t bytes, packets; /* waiting now */
 };
@@ -53,15 +54,18 @@ void reseq_reset(struct reseq *r);
 void reseq_input(struct reseq *r, struct pktbuf *pb, mono_t now);
 /* A packet of a process that is gone, and its numbers with it. */
 void reseq_bypass(struct reseq *r, struct pktbuf *pb);
-/* The sender will not send that packet again. */
+/* The sender will not send that packet again.  Takes effect in its turn, unless
+ * the packet comes by then. */
 void reseq_skip(struct reseq *r, bool priority, uint16_t bucket,
     uint32_t bucket_seq, mono_t now);
-/* Any packet that a link brought, sent at stamp: shows how long it takes. */
+/* Any packet that a link brought, sent at stamp: shows how long it takes.
+ * Comes before reseq_input for the same packet. */
 void reseq_heard(struct reseq *r, unsigned link, uint32_t stamp, mono_t now);
 /* Mask of the links that carry packets now; where the carrier of what is
  * missing is not known, the slowest of them is waited for. */
 void reseq_set_links(struct reseq *r, uint32_t mask);
-/* Gives up what is past its deadline; returns the next one. */
+/* Gives up what is past its deadline, give or take a millisecond; returns when
+ * to call again at the latest. */
 mono_t reseq_run(struct reseq *r, mono_t now);
 const struct reseq_stats *reseq_stats(const struct reseq *r);
 

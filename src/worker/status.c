@@ -92,11 +92,14 @@ bond_json(const struct tunnel *t)
 	    "codel", (json_int_t)q->codel_drops, "overload",
 	    (json_int_t)q->overload_drops);
 
-	json_t *order = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
-	    "held_bytes", (json_int_t)r->bytes, "held_packets",
-	    (json_int_t)r->packets, "held", (json_int_t)r->held, "late",
-	    (json_int_t)r->late, "holes", (json_int_t)r->holes, "deadlines",
-	    (json_int_t)r->deadlines, "no_memory", (json_int_t)r->no_memory);
+	json_t *order =
+	    json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+		"held_bytes", (json_int_t)r->bytes, "held_packets",
+		(json_int_t)r->packets, "held", (json_int_t)r->held, "late",
+		(json_int_t)r->late, "duplicates", (json_int_t)r->duplicates,
+		"holes", (json_int_t)r->holes, "skipped",
+		(json_int_t)r->skipped, "deadlines", (json_int_t)r->deadlines,
+		"no_memory", (json_int_t)r->no_memory);
 
 	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
 			 "s:I, s:f, s:o, s:o}",

@@ -211,7 +211,8 @@ START_TEST(unequal_lines_add_up)
 }
 END_TEST
 
-/* The receiver waits for it once, then it is known to be silent. */
+/* The holes that it makes are given up one after the other, but each when it is
+ * that old: the flow stands still once, and then goes on so much later. */
 START_TEST(a_black_hole_costs_one_hold)
 {
 	static const struct shape lines[] = { { 20, 10, 0 }, { 10, 25, 2 },
@@ -224,12 +225,12 @@ START_TEST(a_black_hole_costs_one_hold)
 	watch_flow(f);
 	sim_for(s, 2 * SEC);
 	ck_assert_uint_eq(watch.gaps, 0);
-	ck_assert_uint_eq(st->holes + st->deadlines, 0);
+	ck_assert_uint_eq(st->deadlines, 0);
 	sim_cut(s, (unsigned)_i, true);
 	sim_for(s, 5 * SEC);
-	ck_assert_uint_eq(st->deadlines, 1);
+	ck_assert_uint_gt(st->deadlines, 1);
 	ck_assert_uint_eq(watch.gaps, 1);
-	ck_assert_int_le(watch.gap, RESEQ_HOLD_MAX + 20 * MSEC);
+	ck_assert_int_le(watch.gap, RESEQ_HOLD_MAX + 40 * MSEC);
 	ck_assert_uint_eq(watch.reordered, 0);
 	/* Heals. */
 	sim_cut(s, (unsigned)_i, false);
@@ -243,8 +244,8 @@ START_TEST(a_black_hole_costs_one_hold)
 }
 END_TEST
 
-/* Lost packets delay nobody: a busy line shows at once that they are. */
-START_TEST(losses_on_busy_lines_need_no_deadline)
+/* What is lost and not sent again costs no more than a hold, and no order. */
+START_TEST(losses_cost_a_hold_at_most)
 {
 	static const struct shape lines[] = { { 20, 10, 2 }, { 20, 30, 2 } };
 	struct sim *s = world_of(lines, 2, (uint64_t)_i + 1);
@@ -257,10 +258,10 @@ START_TEST(losses_on_busy_lines_need_no_deadline)
 	watch_flow(f);
 	sim_for(s, 5 * SEC);
 	ck_assert_uint_gt(st->holes, 100);
-	ck_assert_uint_eq(st->deadlines, 0);
 	ck_assert_uint_eq(st->late, 0);
+	ck_assert_uint_eq(st->duplicates, 0);
 	ck_assert_uint_eq(watch.reordered, 0);
-	ck_assert_int_le(sim_flow_delay(f, 1), 60 * MSEC);
+	ck_assert_int_le(sim_flow_delay(f, 1), 60 * MSEC + RESEQ_HOLD_MAX);
 	sim_check(s);
 	sim_free(s);
 }
@@ -306,7 +307,7 @@ sim_order_suite(void)
 	tcase_add_loop_test(
 	    tc, unequal_lines_add_up, 0, sizeof(rows) / sizeof(rows[0]));
 	tcase_add_loop_test(tc, a_black_hole_costs_one_hold, 0, 3);
-	tcase_add_loop_test(tc, losses_on_busy_lines_need_no_deadline, 0, 4);
+	tcase_add_loop_test(tc, losses_cost_a_hold_at_most, 0, 4);
 	tcase_add_loop_test(tc, order_survives_a_restart, 0, 4);
 	suite_add_tcase(suite, tc);
 	return suite;

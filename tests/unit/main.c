@@ -35,6 +35,7 @@
 	suite(fq_again) \
 	suite(reseq) \
 	suite(reseq_bad) \
+	suite(reseq_copies) \
 	suite(pacer) \
 	suite(delay) \
 	suite(wire) \

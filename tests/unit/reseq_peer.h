@@ -23,6 +23,7 @@ static mono_t now;
 static char log_text[512]; /* what was delivered, as text */
 static uint64_t ncome, ndelivered;
 static bool quiet; /* counts only */
+static void (*observe)(const struct pktbuf *pb);
 
 static inline void
 deliver(void *ctx, struct pktbuf *pb)
@@ -33,6 +34,8 @@ deliver(void *ctx, struct pktbuf *pb)
 	if (pb->use != PKTBUF_IO || pb->len != LEN)
 		ck_abort_msg("use %u, len %u", pb->use, pb->len);
 	ndelivered++;
+	if (observe != NULL)
+		observe(pb);
 	if (!quiet)
 		snprintf(log_text + used, sizeof(log_text) - used,
 		    pb->priority ? "%sp%u" : "%s%u", used == 0 ? "" : " ",
@@ -51,6 +54,7 @@ setup(void)
 	log_text[0] = '\0';
 	ncome = ndelivered = 0;
 	quiet = false;
+	observe = NULL;
 }
 
 static inline void
@@ -100,8 +104,8 @@ come_as(const struct arrival *a)
 	pb->link = (uint8_t)a->link;
 	pb->prev_link = (uint8_t)a->prev;
 	ncome++;
-	reseq_input(r, pb, now);
 	reseq_heard(r, a->link, stamp, now);
+	reseq_input(r, pb, now);
 }
 
 /* Of bucket 0, sent 10 ms ago. */
@@ -113,11 +117,52 @@ come(uint32_t seq, unsigned link, unsigned prev)
 	come_as(&a);
 }
 
+static inline void
+come_range(uint32_t first, uint32_t end)
+{
+	for (uint32_t i = first; i < end; i++)
+		come(i & FQ_SEQ_MASK, 0, 0);
+}
+
+/* 0, and one of line 0 that waits for 1 of line 1. */
+static inline void
+begin_hole(void)
+{
+	come(0, 0, 0);
+	come(2, 0, 1);
+}
+
+static inline void
+skip(uint32_t seq)
+{
+	reseq_skip(r, false, 0, seq, now);
+}
+
+/* Time goes by, with calls when they are due. */
+static inline void
+pass_time(mono_t span)
+{
+	mono_t end = now + span, next;
+
+	while ((next = reseq_run(r, now)) <= end)
+		now = next;
+	now = end;
+}
+
 /* A keepalive, sent so long ago. */
 static inline void
 speak(unsigned link, mono_t age)
 {
 	reseq_heard(r, link, wire_stamp(now - age), now);
+}
+
+static inline uint64_t
+rnd(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state >> 11;
 }
 
 #endif

@@ -1,0 +1,353 @@
+/*
+ * The resequencer and packets that come late, or more than once: each of them
+ * is delivered, and once.
+ */
+#include "config.h"
+
+#include <stdlib.h>
+
+#include <check.h>
+
+#include "reseq_peer.h"
+
+Suite *reseq_copies_suite(void);
+
+/* --- late ones --- */
+
+START_TEST(what_comes_late_is_delivered_once)
+{
+	begin_hole();
+	pass_time(RESEQ_HOLD_MAX);
+	GOT("0 2");
+	come(1, 1, 0);
+	come(1, 0, 0);
+	GOT("1");
+	come(3, 0, 0);
+	GOT("3");
+	ck_assert_uint_eq(reseq_stats(r)->late, 1);
+	ck_assert_uint_eq(reseq_stats(r)->duplicates, 1);
+}
+END_TEST
+
+START_TEST(what_was_skipped_may_come_late)
+{
+	begin_hole();
+	skip(1);
+	come(1, 1, 0);
+	come(1, 1, 0);
+	GOT("0 2 1");
+	ck_assert_uint_eq(reseq_stats(r)->late, 1);
+}
+END_TEST
+
+START_TEST(what_comes_after_a_second_is_of_no_use)
+{
+	begin_hole();
+	come(4, 0, 1);
+	pass_time(RESEQ_HOLD_MAX);
+	now += RESEQ_LATE_MAX - 1;
+	come(1, 1, 0);
+	GOT("0 2 4 1");
+	now++;
+	come(3, 1, 0);
+	GOT("");
+	ck_assert_uint_eq(reseq_stats(r)->late, 1);
+	ck_assert_uint_eq(reseq_stats(r)->duplicates, 1);
+}
+END_TEST
+
+START_TEST(of_a_large_hole_the_end_may_come_late)
+{
+	come(0, 0, 0);
+	come(3000, 0, 1);
+	pass_time(RESEQ_HOLD_MAX);
+	GOT("0 3000");
+	quiet = true;
+	come_range(1, 3000);
+	ck_assert_uint_eq(reseq_stats(r)->late, 1024);
+	ck_assert_uint_eq(ndelivered, 2 + 1024);
+	come_range(1, 3000);
+	ck_assert_uint_eq(ndelivered, 2 + 1024);
+}
+END_TEST
+
+START_TEST(late_numbers_wrap)
+{
+	come_range(FQ_SEQ_MASK - 1, FQ_SEQ_MASK);
+	come(2, 0, 1);
+	pass_time(RESEQ_HOLD_MAX);
+	GOT("4194302 2");
+	come(0, 1, 0);
+	come(FQ_SEQ_MASK, 1, 0);
+	come(FQ_SEQ_MASK, 1, 0);
+	GOT("0 4194303");
+	ck_assert_uint_eq(reseq_stats(r)->late, 2);
+}
+END_TEST
+
+/* When we begin, what is on its way may have been overtaken. */
+START_TEST(earlier_than_the_first_is_delivered_once)
+{
+	come(500, 0, 0);
+	come(490, 1, 0);
+	come(499, 1, 0);
+	come(490, 0, 0);
+	come(501, 0, 0);
+	GOT("500 490 499 501");
+	ck_assert_uint_eq(reseq_stats(r)->late, 2);
+	ck_assert_uint_eq(reseq_stats(r)->duplicates, 1);
+	now += RESEQ_LATE_MAX - MS;
+	come(491, 1, 0);
+	GOT("491");
+	now += MS;
+	come(491, 1, 0);
+	come(499, 1, 0);
+	come(498, 1, 0);
+	GOT("");
+}
+END_TEST
+
+/* --- copies --- */
+
+START_TEST(a_copy_of_what_was_delivered_is_dropped)
+{
+	come_range(0, 3);
+	come(1, 1, 0);
+	come(2, 1, 0);
+	come(0, 1, 0);
+	come(3, 0, 0);
+	GOT("0 1 2 3");
+	ck_assert_uint_eq(reseq_stats(r)->duplicates, 3);
+	ck_assert_uint_eq(reseq_stats(r)->late, 0);
+}
+END_TEST
+
+START_TEST(a_copy_of_what_waits_is_dropped)
+{
+	begin_hole();
+	come(3, 0, 0);
+	come(2, 0, 1);
+	come(3, 0, 0);
+	ck_assert_uint_eq(reseq_stats(r)->packets, 2);
+	ck_assert_uint_eq(reseq_stats(r)->duplicates, 2);
+	come(1, 1, 0);
+	GOT("0 1 2 3");
+}
+END_TEST
+
+/* A line falls silent, all that is not acknowledged comes again. */
+START_TEST(a_storm_of_copies_changes_nothing)
+{
+	quiet = true;
+	come_range(0, 5000);
+	for (int i = 0; i < 3; i++)
+		for (uint32_t k = 1000; k < 5000; k++) {
+			come(k, 1, 0);
+			now += 150 * NSEC_PER_USEC;
+		}
+	ck_assert_uint_eq(ndelivered, 5000);
+	ck_assert_uint_eq(reseq_stats(r)->duplicates, 12000);
+	quiet = false;
+	got();
+	come(5001, 0, 1);
+	come(5000, 1, 0);
+	GOT("5000 5001");
+}
+END_TEST
+
+START_TEST(few_copies_change_nothing_however_old)
+{
+	quiet = true;
+	come_range(0, 100);
+	for (int i = 0; i < 500; i++) {
+		come(70 + (uint32_t)i % 30, 1, 0);
+		now += 100 * MS;
+	}
+	ck_assert_uint_eq(ndelivered, 100);
+}
+END_TEST
+
+/* --- any --- */
+
+#define PACKETS 4000
+#define BUCKETS 4
+
+struct event {
+	mono_t at;
+	struct arrival a;
+	bool skip;
+};
+
+static struct event events[PACKETS * 4];
+static size_t nevents;
+static bool arrived[BUCKETS][PACKETS], seen[BUCKETS][PACKETS];
+static uint32_t last[BUCKETS];
+static unsigned reordered;
+
+static void
+see(const struct pktbuf *pb)
+{
+	bool *s = &seen[pb->bucket][pb->bucket_seq];
+
+	if (*s)
+		ck_abort_msg("%u came twice", pb->bucket_seq);
+	*s = true;
+	reordered += pb->bucket_seq < last[pb->bucket];
+	last[pb->bucket] = pb->bucket_seq;
+}
+
+static int
+by_time(const void *a, const void *b)
+{
+	const struct event *x = a, *y = b;
+
+	if (x->at != y->at)
+		return x->at < y->at ? -1 : 1;
+	return x < y ? -1 : 1;
+}
+
+struct world {
+	uint64_t rng;
+	mono_t delay[3];
+	mono_t clear[3]; /* a line keeps the order of what is new */
+	double loss, copies;
+	bool silent; /* never skips */
+};
+
+static bool
+happens(struct world *w, double chance)
+{
+	return (double)(rnd(&w->rng) % 1000000) < chance * 1000000;
+}
+
+/* Sends at an instant by a line; returns when the sender may know it lost, or
+ * 0. */
+static mono_t
+transmit(struct world *w, const struct arrival *a, mono_t at, bool again)
+{
+	mono_t took = w->delay[a->link] + (mono_t)(rnd(&w->rng) % (3 * MS));
+	struct event *e = &events[nevents];
+
+	if (happens(w, w->loss))
+		return at + 2 * w->delay[a->link] + 5 * MS;
+	if (!again && at + took < w->clear[a->link])
+		took = w->clear[a->link] - at;
+	if (!again)
+		w->clear[a->link] = at + took;
+	*e = (struct event){ at + took, *a, false };
+	e->a.age = took;
+	nevents++;
+	arrived[a->bucket][a->seq] = true;
+	return 0;
+}
+
+/* Once, again if it is lost, and then no more. */
+static void
+send_out(struct world *w, struct arrival a, mono_t at)
+{
+	mono_t lost_at = transmit(w, &a, at, false);
+	bool copied = lost_at == 0 && happens(w, w->copies);
+
+	if (lost_at == 0 && !copied)
+		return;
+	a.link = (a.link + 1) % 3;
+	if (copied) {
+		transmit(w, &a, at + (mono_t)(rnd(&w->rng) % (200 * MS)), true);
+		return;
+	}
+	lost_at = transmit(w, &a, lost_at, true);
+	if (lost_at != 0 && !w->silent)
+		events[nevents++] =
+		    (struct event){ lost_at + w->delay[0], a, true };
+}
+
+static void
+play(struct world *w)
+{
+	uint32_t seq[BUCKETS] = { 0 };
+	unsigned prev[BUCKETS] = { 0 };
+	mono_t at = now;
+
+	nevents = 0;
+	for (int i = 0; i < PACKETS; i++, at += 250 * NSEC_PER_USEC) {
+		uint16_t b = (uint16_t)(rnd(&w->rng) % BUCKETS);
+		struct arrival a = { b, seq[b]++, (unsigned)(rnd(&w->rng) % 3),
+			prev[b], false, 0 };
+
+		prev[b] = a.link;
+		send_out(w, a, at);
+	}
+	qsort(events, nevents, sizeof(events[0]), by_time);
+	quiet = true;
+	observe = see;
+	for (size_t i = 0; i < nevents; i++) {
+		const struct event *e = &events[i];
+
+		pass_time(e->at - now);
+		if (e->skip)
+			reseq_skip(r, false, e->a.bucket, e->a.seq, now);
+		else
+			come_as(&e->a);
+	}
+	pass_time(RESEQ_EXPECT_MAX + RESEQ_HOLD_MAX);
+	for (int b = 0; b < BUCKETS; b++)
+		for (int i = 0; i < PACKETS; i++)
+			if (arrived[b][i] != seen[b][i])
+				ck_abort_msg("%d of %d was lost", i, b);
+	ck_assert_uint_eq(ndelivered + reseq_stats(r)->duplicates, ncome);
+}
+
+/* A sender that repairs in time, or says that it does not. */
+START_TEST(lossy_lines_deliver_in_order)
+{
+	struct world w = {
+		.rng = 1234 + (uint64_t)_i, .loss = 0.05, .copies = 0.05
+	};
+
+	for (int k = 0; k < 3; k++)
+		w.delay[k] = (mono_t)(1 + rnd(&w.rng) % 30) * MS;
+	play(&w);
+	ck_assert_uint_eq(reordered, 0);
+	ck_assert_uint_eq(reseq_stats(r)->late, 0);
+	ck_assert_uint_gt(reseq_stats(r)->duplicates, 50);
+}
+END_TEST
+
+/* Too late for many, and nothing is said. */
+START_TEST(bad_lines_deliver_everything_once)
+{
+	struct world w = { .rng = 4321 + (uint64_t)_i,
+		.loss = 0.2,
+		.copies = 0.3,
+		.silent = true };
+
+	for (int k = 0; k < 3; k++)
+		w.delay[k] = (mono_t)(1 + rnd(&w.rng) % 200) * MS;
+	play(&w);
+	ck_assert_uint_gt(reseq_stats(r)->deadlines, 20);
+	ck_assert_uint_gt(reseq_stats(r)->duplicates, 300);
+}
+END_TEST
+
+Suite *
+reseq_copies_suite(void)
+{
+	Suite *s = suite_create("reseq_copies");
+	TCase *tc = tcase_create("copies");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, what_comes_late_is_delivered_once);
+	tcase_add_test(tc, what_was_skipped_may_come_late);
+	tcase_add_test(tc, what_comes_after_a_second_is_of_no_use);
+	tcase_add_test(tc, of_a_large_hole_the_end_may_come_late);
+	tcase_add_test(tc, late_numbers_wrap);
+	tcase_add_test(tc, earlier_than_the_first_is_delivered_once);
+	tcase_add_test(tc, a_copy_of_what_was_delivered_is_dropped);
+	tcase_add_test(tc, a_copy_of_what_waits_is_dropped);
+	tcase_add_test(tc, a_storm_of_copies_changes_nothing);
+	tcase_add_test(tc, few_copies_change_nothing_however_old);
+	tcase_add_loop_test(tc, lossy_lines_deliver_in_order, 0, 10);
+	tcase_add_loop_test(tc, bad_lines_deliver_everything_once, 0, 10);
+	suite_add_tcase(s, tc);
+	return s;
+}
