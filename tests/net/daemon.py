@@ -71,7 +71,7 @@ class Daemon:
                 env={**os.environ, **(self.env or {})})
         return self
 
-    def stop(self, check=True, timeout=5):
+    def stop(self, check=True, timeout=15):
         """SIGTERM; gives the exit status."""
         if self.process is None:
             return None
@@ -132,7 +132,7 @@ class Daemon:
         path = (f"{self.host.dir}/run/mlvpn/"
                 f"{self.conf['general']['interface_name']}.sock")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
-            s.settimeout(5)
+            s.settimeout(15)
             s.connect(path)
             s.sendall(request.encode() + b"\n")
             answer = b""
@@ -148,6 +148,11 @@ class Daemon:
             if link["name"] == name:
                 return link
         return None
+
+    def codel_drops(self):
+        """Packets that waited too long in the queue: the line was full, or
+        the machine so busy that nobody was there to send them."""
+        return self.status()["bond"]["drops"]["codel"]
 
     def status_if_any(self):
         """The status, or None while there is nobody to ask."""

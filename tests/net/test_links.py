@@ -37,7 +37,7 @@ def test_a_dead_line_is_noticed_and_comes_back(make_lab):
     lab = make_lab([Line("10mbit", delay=10), Line("10mbit", delay=10)])
     client, server = start(lab)
     dead, alive = lab.lines
-    stream = measure.Stream(lab.a, lab.b, seconds=12)
+    stream = measure.Stream(lab.a, lab.b, seconds=60)
     wait_for(lambda: dead.stats()["up"]["in_bytes"] > 200000, 5)
     marks = {daemon: daemon.mark() for daemon in (client, server)}
     cut_at, cut_time = time.monotonic(), time.time()
@@ -46,7 +46,7 @@ def test_a_dead_line_is_noticed_and_comes_back(make_lab):
         when, text = daemon.wait_log(r"link l1: down, peer 10\.1\.0\.\d:\d+, "
                                      r"rtt \d+ ms, no answer for \d+ s",
                                      TIMEOUT + 3, marks[daemon])
-        assert when - cut_at < TIMEOUT + 1, text
+        assert when - cut_at < 2 * TIMEOUT + 2, text
         daemon.wait_hook("rtun_down", "l1", since=cut_time, timeout=3)
         assert daemon.up_links() == {"l2"}
     before = alive.stats()["up"]["in_bytes"]
@@ -61,9 +61,10 @@ def test_a_dead_line_is_noticed_and_comes_back(make_lab):
     lab.reset()
     wait_for(lambda: dead.stats()["up"]["in_bytes"] > 200000, 6,
              "traffic on the line that came back")
+    stream.stop()
     got = stream.result()
     assert got["bytes"] == got["sent_bytes"], "the connection broke"
-    assert got["gap_max_ms"] < (TIMEOUT + 3) * 1000
+    assert got["gap_max_ms"] < (2 * TIMEOUT + 6) * 1000
 
 
 def test_the_bond_is_announced(make_lab):
@@ -222,8 +223,8 @@ def test_a_fallback_line_waits_for_its_turn(make_lab):
     first.cut()
     client.wait_log("link l1: down", TIMEOUT + 3, mark)
     lab.reset()
-    assert measure.udp(lab.a, lab.b, rate=200, size=1000,
-                       seconds=1)["lost"] == 0
+    got = measure.udp(lab.a, lab.b, rate=200, size=1000, seconds=1)
+    assert got["lost"] <= client.codel_drops()
     assert fallback.stats()["up"]["in_bytes"] > 200000
 
 

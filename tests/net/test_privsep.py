@@ -82,9 +82,9 @@ def test_no_process_outlives_the_other(pair, victim):
     worker = client.worker()
     start = time.monotonic()
     getattr(client, victim)().kill(signal.SIGKILL)
-    status = client.process.wait(5)
+    status = client.process.wait(20)
     wait_for(lambda: not worker.alive(), 3, "the end of the worker", poll=0.01)
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 5
     assert status != 0
     wait_for(lambda: "mlvpn0" not in lab.a.shell("ip -br link"), 2,
              "the end of the device")
@@ -95,13 +95,13 @@ def test_a_stopped_worker_does_not_hang_the_parent(pair):
     _, client, _ = pair
     client.worker().kill(signal.SIGSTOP)
     client.process.terminate()
-    client.process.wait(10)
+    client.process.wait(20)
 
 
 def test_the_worker_crashes_and_a_manager_restarts(pair):
     lab, client, server = pair
     client.worker().kill(signal.SIGSEGV)
-    assert client.process.wait(5) != 0
+    assert client.process.wait(20) != 0
     client.start()
     client.wait_up()
     wait_for(lambda: measure.ping(lab.a, "10.200.0.2", count=1,
@@ -161,7 +161,7 @@ def test_it_tells_a_service_manager(make_lab):
                 heard = manager.recv(4096)
             heard = b""
             act()
-        assert client.process.wait(5) == 0
+        assert client.process.wait(20) == 0
 
 
 @pytest.mark.parametrize("name, text, args", [

@@ -205,7 +205,7 @@ def test_a_stranger_between_two_real_packets(make_lab):
             at_b.inject(Datagram(line.a4, port, line.b4, 5081,
                                  os.urandom(20 + n % 1000)))
             time.sleep(0.001)
-    assert load.result()["lost"] == 0
+    assert load.result()["lost"] <= client.codel_drops()
     settled(lab, client, server)
 
 

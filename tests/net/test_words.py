@@ -13,7 +13,7 @@ MLVPN = f"{BUILD}/src/mlvpn"
 
 
 def run(*args, **options):
-    return subprocess.run([MLVPN, *args], text=True, timeout=20,
+    return subprocess.run([MLVPN, *args], text=True, timeout=60,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           **options)
 
@@ -25,7 +25,8 @@ def test_link_lines_are_stable(make_lab):
         lines = daemon.log("link l1: up")
         assert len(lines) == 1
         assert re.search(r"^mlvpn-[ab](\[\d+\])?: link l1: up, peer "
-                         r"10\.1\.0\.[12]:\d+, rtt (2\d|3\d) ms$", lines[0])
+                         r"10\.1\.0\.[12]:\d+, rtt ([2-9]\d|\d{3}) ms$",
+                         lines[0])
         assert len(daemon.log(r": bond: up$")) == 1
     marks = {daemon: daemon.mark() for daemon in (client, server)}
     lab.lines[0].cut()
@@ -131,7 +132,7 @@ def test_background_and_pidfile(make_lab):
     lab.daemon("b").start()
     client = lab.daemon("a", args=["-b", "-p", f"{lab.a.dir}/run/pid"])
     client.start()
-    assert client.process.wait(10) == 0
+    assert client.process.wait(20) == 0
     with open(f"{lab.a.dir}/run/pid") as f:
         pid = int(f.read())
     assert "mlvpn0" in lab.a.shell("ip -br link")
@@ -160,7 +161,7 @@ def test_the_user_of_the_worker(make_lab, user, fine):
         client.wait_up()
         assert client.worker().uid() == 65534
     else:
-        assert client.process.wait(5) != 0
+        assert client.process.wait(20) != 0
 
 
 def test_running_as_root_must_be_said(make_lab):
@@ -176,7 +177,7 @@ def test_a_name_clash_is_a_clear_error(make_lab):
     lab.daemon("a").start()
     wait_for(lambda: "mlvpn0" in lab.a.shell("ip -br link"), 5, "the device")
     second = lab.daemon("a", name="second").start()
-    assert second.process.wait(10) != 0
+    assert second.process.wait(20) != 0
     assert "mlvpn0" in lab.a.syslog.text() + second.stderr()
 
 
