@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <check.h>
 
@@ -269,6 +270,10 @@ play(struct world *w)
 	mono_t at = now;
 
 	nevents = 0;
+	memset(arrived, 0, sizeof(arrived));
+	memset(seen, 0, sizeof(seen));
+	memset(last, 0, sizeof(last));
+	reordered = 0;
 	for (int i = 0; i < PACKETS; i++, at += 250 * NSEC_PER_USEC) {
 		uint16_t b = (uint16_t)(rnd(&w->rng) % BUCKETS);
 		struct arrival a = { b, seq[b]++, (unsigned)(rnd(&w->rng) % 3),
