@@ -3,12 +3,13 @@
  * line proves slower, or what the line was found to carry where no rate is
  * configured.  Congestion is delay that grows (LEDBAT, BBR), never mere loss.
  *
- * While the one-way delay is RATE_EXCESS above its 10 s minimum the rate falls
- * below what the peer reports to arrive, until the queue at the operator is
- * drained; then it probes upward by 5 % a round trip as long as it is used.
- * Where draining does not bring the delay down, the path has got longer: the
- * minimum is taken anew and the rate comes back.  Without a configured rate it
- * doubles each round trip until the delay shows the line's end.
+ * While the one-way delay stays RATE_EXCESS above its least, and above what
+ * jitter explains, the rate falls below what the peer reports to arrive, until
+ * the queue at the operator is drained; then it probes upward by 5 % a round
+ * trip as long as it is used.  Where draining does not bring the delay down,
+ * the path has got longer: the least is taken anew and the rate comes back.
+ * Without a configured rate it doubles each round trip until the delay shows
+ * the line's end.
  */
 #ifndef MLVPN_TUNNEL_RATE_H
 #define MLVPN_TUNNEL_RATE_H
@@ -18,22 +19,75 @@
 
 #include "base/util.h"
 #include "tunnel/delay.h"
+#include "tunnel/excess.h"
 
 #define RATE_EXCESS (15 * NSEC_PER_MSEC)
-#define RATE_FLOOR_BPS 4000	    /* bytes per second; never slower */
-#define RATE_FIRST_BPS 125000	    /* where nothing is configured */
+#define RATE_FLOOR_BPS 4000   /* bytes per second; never slower */
+#define RATE_FIRST_BPS 125000 /* where nothing is configured */
+
+enum rate_phase {
+	RATE_START, /* nothing configured: look for the line's end */
+	RATE_CRUISE,
+	RATE_DRAIN /* empty the operator's queue, or see that there is none */
+};
+
+/* Reports that are looked at together. */
+struct rate_span {
+	mono_t span, low; /* peer's time; least delay */
+	uint64_t bytes, packets, numbered;
+	bool backlogged;
+};
 
 struct rate {
 	/* conf */
 	uint64_t conf_Bps; /* 0: not configured */
 	/* state */
 	uint64_t now_Bps; /* to pace at; never 0 */
-	/* more: the implementer's */
+	enum rate_phase phase;
+	uint64_t line_Bps; /* what the line carried when it had a queue */
+	/* what reports show */
+	struct rate_span step;
+	mono_t usual_span; /* of a step */
+	bool stalled;	   /* this one took much longer */
+	double loss;	   /* share of packets, where there is no queue */
+	uint64_t best_Bps; /* most that arrived lately */
+	mono_t rtt;	   /* without a queue */
+	struct excess excess;
+	/* steps with an excess, in a row */
+	bool running;
+	mono_t run_first; /* excess of the first */
+	mono_t run_span;  /* of those after it */
+	mono_t run_high;  /* of these, where it is high enough to begin one */
+	uint64_t run_bytes;
+	/* RATE_START */
+	uint64_t found_Bps; /* most that came through */
+	unsigned flat;	    /* rounds without more */
+	/* RATE_CRUISE */
+	unsigned soft; /* steps with a small excess, in a row */
+	mono_t raise_at, lowered_at;
+	/* RATE_DRAIN */
+	uint64_t return_Bps; /* if it was a mistake */
+	mono_t drain_at;     /* when the rate was lowered */
+	double share;	     /* by so much below line_Bps */
+	bool seen;	     /* packets sent since then have been reported */
+	mono_t level;	     /* excess before what was expected */
+	mono_t expected;     /* by how much it should have fallen from there */
+	mono_t least_seen;   /* excess */
+	mono_t seen_span;
+	uint64_t seen_bytes;
+	bool proved; /* it fell as a queue does */
+	bool slower; /* it did before; then the line got slower still */
+	bool again;  /* the second try, after one that showed no queue */
 };
 
 /* What a report says since the one before. */
 struct rate_sample {
-	uint32_t bytes;	 /* that arrived, outer, since the report before */
+	/* That arrived, counted as the pacer does: outer, with the overhead for
+	 * each packet.  0: nothing did; span still counts. */
+	uint32_t bytes;
+	/* That arrived, and by how much the highest sequence rose: the rest was
+	 * lost.  Without these loss is taken for a slower line. */
+	uint32_t packets, numbered;
 	mono_t span;	 /* the peer's time between the two reports */
 	mono_t rtt;	 /* of the link, smoothed */
 	bool backlogged; /* we had more to send all the time */
@@ -42,10 +96,10 @@ struct rate_sample {
 void rate_init(struct rate *r, uint64_t conf_Bps, mono_t now);
 /* SIGHUP or a handshake changed it. */
 void rate_set_conf(struct rate *r, uint64_t conf_Bps, mono_t now);
-/* After delay_sample for the same report; may rebase d.  True: now_Bps is
- * another. */
-bool rate_report(struct rate *r, struct delay *d,
-    const struct rate_sample *s, mono_t now);
+/* After delay_sample for the same report; without it when the report has no new
+ * packet of the link (bytes 0).  May rebase d.  True: now_Bps is another. */
+bool rate_report(
+    struct rate *r, struct delay *d, const struct rate_sample *s, mono_t now);
 /* Is the line known to be slower than configured, or just being drained? */
 bool rate_is_limited(const struct rate *r);
 

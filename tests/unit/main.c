@@ -38,6 +38,7 @@
 	suite(reseq_copies) \
 	suite(pacer) \
 	suite(delay) \
+	suite(rate) \
 	suite(wire) \
 	suite(report) \
 	suite(meter) \

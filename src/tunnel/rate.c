@@ -1,0 +1,540 @@
+/*
+ * How much a line carries, from the delay of what arrives.
+ *
+ * A queue raises the least delay of every report above the least ever seen
+ * (base), and jitter seldom does so twice: reports are taken together in steps
+ * of STEP, and a run of steps with an excess is what is acted on.  Two kinds:
+ *
+ *   slope   the excess grows by more than 1/12 of the time: what we send does
+ *	     not get through.  Believed after two steps.
+ *   level   the excess is constant: a buffer that is full, what a stall of the
+ *	     line has left, or a longer path.  Believed after LEVEL_SPAN, and
+ *	     only while we use the rate.
+ *
+ * Then the rate falls below what arrived during the run (drain).  What is sent
+ * now is seen a round trip and the queue later; from then on the excess has to
+ * fall as fast as the rates differ.  If it does, the queue is ours: it is
+ * emptied, and the rate is what the line delivered.  If it does not after two
+ * tries, the path is longer: base is taken anew and the rate comes back.  So a
+ * wrong suspicion costs a tenth or two for a few round trips and nothing else.
+ *
+ * Below the configured rate it grows by 5 % each round trip until there is a
+ * small excess, then steps back and waits (BBR's probing, with LEDBAT's signal
+ * instead of the delivery rate, which a polite sender never sees grow).
+ *
+ * Sources: LEDBAT (RFC 6817) for the signal; BBR (Cardwell et al. 2016) for
+ * start-up, drain and rates taken from delivery; CoDel (RFC 8289) for taking
+ * the least over a while as the queue.  excess.c explains the multiples of
+ * noise.
+ */
+#include "config.h"
+
+#include "tunnel/rate.h"
+
+#define MS NSEC_PER_MSEC
+
+/* Shorter ones hold too few packets; 20 ms lets reports of 25 ms be a step. */
+#define STEP (20 * MS)
+/* One packet more or less in the queue is no excess: 24 ms at 0.5 Mbit/s. */
+#define QUANTUM_BYTES 1500
+/* Eight packets: fewer do not make a rate. */
+#define BYTES_MIN 12000
+/* Two steps of 25 ms, less what reports are early. */
+#define SLOPE_SPAN (45 * MS)
+#define SLOPE_PART 12
+/* Longer than LTE takes to hand out what it had held back. */
+#define LEVEL_SPAN (200 * MS)
+/* While draining, what is older counts for less. */
+#define RUN_SPAN (300 * MS)
+#define THIN 10 /* a tenth of the rate is next to idle */
+#define LOSS_GAIN (1.0 / 16)
+#define LOSS_PACKETS 400.0 /* of which few reports of few packets learn */
+#define LOSS_MAX 0.5
+
+#define RAISE 1.05
+#define LOWER 0.93 /* undoes a raise, and drains a little */
+#define KEEP 0.97  /* of what the line delivered, after a drain */
+#define RAISE_GAP (50 * MS)
+#define START_GAP (25 * MS)
+#define HOLD (1 * NSEC_PER_SEC) /* between two probes that failed */
+#define SURPLUS 1.4 /* of the rate over what arrives, random loss included */
+
+/* A drain is 10 % slower, as long as nothing proves the queue; then as much as
+ * empties it in 0.4 s, but not so much that nothing is left to measure. */
+#define SHARE_MIN 0.1
+#define SHARE_MAX 0.4
+#define DRAIN_NS 400e6
+#define TAPER_NS 300e6
+/* So much should have fallen before it is judged, and 6 noise more, by which
+ * the least of many steps may differ from a single one. */
+#define JUDGE (10 * MS)
+
+static double
+clamp(double v, double least, double most)
+{
+	return v < least ? least : v > most ? most : v;
+}
+
+static mono_t
+later(mono_t a, mono_t b)
+{
+	return a > b ? a : b;
+}
+
+static void
+set(struct rate *r, double Bps)
+{
+	if (r->conf_Bps != 0 && Bps > (double)r->conf_Bps)
+		Bps = (double)r->conf_Bps;
+	r->now_Bps = Bps < RATE_FLOOR_BPS ? RATE_FLOOR_BPS : (uint64_t)Bps;
+}
+
+void
+rate_init(struct rate *r, uint64_t conf_Bps, mono_t now)
+{
+	*r = (struct rate){
+		.conf_Bps = conf_Bps,
+		.now_Bps = RATE_FIRST_BPS,
+		.phase = conf_Bps != 0 ? RATE_CRUISE : RATE_START,
+		.raise_at = now,
+		.lowered_at = now,
+	};
+	if (conf_Bps != 0)
+		set(r, (double)conf_Bps);
+}
+
+void
+rate_set_conf(struct rate *r, uint64_t conf_Bps, mono_t now)
+{
+	bool limited = rate_is_limited(r);
+
+	if (conf_Bps == r->conf_Bps)
+		return;
+	r->conf_Bps = conf_Bps;
+	/* From here on it is looked for, or found already. */
+	if (conf_Bps == 0)
+		return;
+	if (r->phase == RATE_START)
+		r->phase = RATE_CRUISE;
+	/* What is known of the line stays known. */
+	set(r, (double)(limited ? r->now_Bps : conf_Bps));
+	r->raise_at = now;
+}
+
+bool
+rate_is_limited(const struct rate *r)
+{
+	return r->now_Bps < r->conf_Bps || r->phase == RATE_DRAIN;
+}
+
+static mono_t
+quantum(const struct rate *r)
+{
+	return QUANTUM_BYTES * NSEC_PER_SEC / (mono_t)r->now_Bps;
+}
+
+/* More is a queue, if it lasts. */
+static mono_t
+excess_queue(const struct rate *r)
+{
+	return RATE_EXCESS + 4 * r->excess.noise + quantum(r);
+}
+
+/* Up to this the rate may grow. */
+static mono_t
+excess_some(const struct rate *r)
+{
+	return RATE_EXCESS / 3 + 4 * r->excess.noise + quantum(r);
+}
+
+/* A queue is gone. */
+static mono_t
+excess_none(const struct rate *r)
+{
+	return RATE_EXCESS / 5 + 3 * r->excess.noise / 2 + quantum(r) / 2;
+}
+
+/* What the line let through, which is more than what arrived: packets that are
+ * lost at random have used it. */
+static double
+passed(const struct rate *r, uint64_t bytes, mono_t span)
+{
+	return span <= 0 ? 0
+			 : (double)bytes * 1e9 / (double)span / (1 - r->loss);
+}
+
+/* Did we need what we may send? */
+static bool
+is_used(const struct rate *r)
+{
+	return r->step.backlogged && passed(r, r->step.bytes, r->step.span) >=
+					 0.8 * (double)r->now_Bps;
+}
+
+/* Takes reports together; true when it is time to look at them. */
+static bool
+gather(struct rate *r, const struct delay *d, const struct rate_sample *s)
+{
+	struct rate_span *t = &r->step;
+
+	if (t->span == 0)
+		t->backlogged = true;
+	if (s->bytes > 0 && (t->bytes == 0 || d->low < t->low))
+		t->low = d->low;
+	t->span += s->span > 0 ? s->span : 0;
+	t->bytes += s->bytes;
+	t->packets += s->packets;
+	t->numbered += s->numbered;
+	t->backlogged = t->backlogged && s->backlogged;
+	return t->bytes > 0 && t->span >= STEP;
+}
+
+/* The loss that has nothing to do with how much we send. */
+static void
+learn_loss(struct rate *r)
+{
+	double sent = (double)r->step.numbered, got = (double)r->step.packets;
+
+	if (got == 0 || sent < got)
+		return;
+	r->loss += (1 - got / sent - r->loss) *
+		   clamp(sent / LOSS_PACKETS, 0, LOSS_GAIN);
+	r->loss = clamp(r->loss, 0, LOSS_MAX);
+}
+
+/* Nothing came for a while: that is no rate. */
+static bool
+is_stall(const struct rate *r)
+{
+	return r->step.span > 4 * STEP + 2 * quantum(r) &&
+	       r->step.span > 3 * r->usual_span;
+}
+
+/* A run goes on until the excess is half of what it began with. */
+static void
+follow_run(struct rate *r)
+{
+	if (!r->running && r->excess.now > excess_queue(r)) {
+		r->running = true;
+		r->run_first = r->excess.now;
+		r->run_span = r->run_high = 0;
+		r->run_bytes = 0;
+	} else if (r->running && r->excess.now <= excess_queue(r) / 2)
+		r->running = false;
+	else if (r->running && !r->stalled) {
+		r->run_span += r->step.span;
+		r->run_bytes += r->step.bytes;
+		if (r->excess.now > excess_queue(r))
+			r->run_high += r->step.span;
+	}
+}
+
+static void
+observe(struct rate *r, const struct rate_sample *s)
+{
+	double Bps = (double)r->step.bytes * 1e9 / (double)r->step.span;
+
+	if (r->excess.steps == 0)
+		r->usual_span = r->step.span;
+	r->stalled = is_stall(r);
+	r->usual_span += (r->step.span - r->usual_span) / 8;
+	excess_step(&r->excess, r->step.low, r->step.span,
+	    THIN * Bps < (double)r->now_Bps);
+	if (r->phase != RATE_DRAIN && r->excess.now <= excess_some(r)) {
+		r->rtt = s->rtt;
+		learn_loss(r);
+	}
+	r->best_Bps -= r->best_Bps / 256;
+	if (!r->stalled && Bps > (double)r->best_Bps)
+		r->best_Bps = (uint64_t)Bps;
+	follow_run(r);
+}
+
+/* To send less than the line carries, which is known from the run. */
+static void
+drain(struct rate *r, double Bps, double share, mono_t now)
+{
+	if (r->phase != RATE_DRAIN) {
+		r->return_Bps = r->now_Bps;
+		r->slower = false;
+		r->phase = RATE_DRAIN;
+	}
+	r->line_Bps = (uint64_t)clamp(
+	    Bps, RATE_FLOOR_BPS, later((mono_t)r->now_Bps, RATE_FLOOR_BPS));
+	r->share = share;
+	set(r, (double)r->line_Bps * (1 - share));
+	r->drain_at = now;
+	r->seen = r->proved = r->again = false;
+	r->level = r->excess.now;
+}
+
+static bool
+is_congested(struct rate *r, const struct rate_sample *s, mono_t now)
+{
+	mono_t rise = r->excess.now - r->run_first;
+	double Bps, queue;
+
+	if (!r->running || r->run_bytes < BYTES_MIN)
+		return false;
+	Bps = passed(r, r->run_bytes, r->run_span);
+	if (r->run_span >= SLOPE_SPAN &&
+	    rise > r->run_span / SLOPE_PART + 4 * r->excess.noise) {
+		/* What is on its way adds to it. */
+		queue = (double)r->excess.now +
+			(double)(s->rtt + r->excess.now) * (double)rise /
+			    (double)r->run_span;
+		drain(
+		    r, Bps, clamp(queue / DRAIN_NS, SHARE_MIN, SHARE_MAX), now);
+		return true;
+	}
+	if (r->run_high >= LEVEL_SPAN + 50 * r->excess.noise && is_used(r)) {
+		drain(r, Bps, SHARE_MIN, now);
+		return true;
+	}
+	return false;
+}
+
+static void
+leave_drain(struct rate *r, double Bps, mono_t raise_at)
+{
+	set(r, Bps);
+	r->phase = RATE_CRUISE;
+	r->running = false;
+	r->soft = 0;
+	r->raise_at = raise_at;
+}
+
+/* There is no queue any more. */
+static void
+drained(struct rate *r, mono_t now)
+{
+	double Bps = KEEP * (double)r->line_Bps;
+
+	/* Nothing says that it was ours, so nothing says what the line does. */
+	if (!r->proved && !r->slower) {
+		Bps = clamp(Bps, 0.95 * (double)r->return_Bps, 1e18);
+		leave_drain(r, Bps, now);
+		return;
+	}
+	/* A stall's queue, at a line that is as fast as it should be. */
+	if (r->return_Bps == r->conf_Bps &&
+	    (double)r->line_Bps >= KEEP * (double)r->conf_Bps)
+		Bps = (double)r->conf_Bps;
+	leave_drain(r, Bps, now + HOLD);
+}
+
+/* What is left does not depend on us: the path is longer. */
+static void
+rebase(struct rate *r, struct delay *d, mono_t now)
+{
+	double Bps = (double)r->return_Bps;
+
+	if (r->slower)
+		Bps = KEEP * (double)r->line_Bps;
+	excess_rebase(&r->excess, r->least_seen);
+	delay_rebase(d, r->excess.base, now);
+	leave_drain(r, Bps, now);
+}
+
+/* What is to be expected before it says anything. */
+static mono_t
+enough(const struct rate *r)
+{
+	return JUDGE + 6 * r->excess.noise + quantum(r);
+}
+
+/* Were all packets of this step sent after the rate was lowered? */
+static bool
+is_seen(struct rate *r, const struct rate_sample *s, mono_t now)
+{
+	mono_t lag = later(r->rtt + r->excess.now, s->rtt) + r->step.span;
+	/* Then a queue grows no more.  Wait for that, but not for ever. */
+	bool grows = r->excess.now > r->level + r->excess.noise + 2 * MS;
+
+	r->level = r->excess.now;
+	if (now - lag < r->drain_at || (grows && now - 2 * lag < r->drain_at))
+		return false;
+	r->seen = true;
+	r->least_seen = r->excess.now;
+	r->expected = 0;
+	r->seen_span = 0;
+	r->seen_bytes = 0;
+	return true;
+}
+
+/* What was seen of late is what the line carries now; not below 0.6 of what was
+ * thought, as jitter bunches packets. */
+static void
+drain_again(struct rate *r, mono_t now)
+{
+	double Bps = passed(r, r->seen_bytes, r->seen_span);
+	double least = 0.6 * (double)r->line_Bps;
+
+	r->slower = r->slower || r->proved;
+	r->run_span = r->seen_span;
+	r->run_bytes = r->seen_bytes;
+	drain(r, Bps < least ? least : Bps, SHARE_MIN, now);
+}
+
+/* As much fell as was expected to, or not. */
+static void
+judge(struct rate *r, struct delay *d, mono_t now)
+{
+	double share;
+
+	if (r->level - r->least_seen < r->expected / 2) {
+		if (r->again) {
+			rebase(r, d, now);
+			return;
+		}
+		drain_again(r, now);
+		r->again = true;
+		return;
+	}
+	r->proved = true;
+	r->again = false;
+	r->level = r->least_seen;
+	r->least_seen = r->excess.now;
+	r->expected = 0;
+	share = clamp((double)r->excess.now / DRAIN_NS, SHARE_MIN, SHARE_MAX);
+	if (share > 1.5 * r->share) {
+		r->share = share;
+		r->drain_at = now;
+		r->seen = false;
+	}
+}
+
+static void
+watch_drain(struct rate *r, struct delay *d, mono_t now)
+{
+	mono_t high = mono_earlier(r->excess.now, r->excess.last);
+	double share;
+
+	r->least_seen = mono_earlier(r->least_seen, r->excess.now);
+	if (high > r->least_seen + enough(r) || high > r->level + enough(r)) {
+		drain_again(r, now);
+		return;
+	}
+	/* Less as the end comes near, as we see it late. */
+	share = ((double)r->excess.now - r->share * (double)r->rtt) / TAPER_NS;
+	r->share = clamp(share, SHARE_MIN, r->share);
+	if (r->expected >= enough(r))
+		judge(r, d, now);
+}
+
+static void
+in_drain(
+    struct rate *r, struct delay *d, const struct rate_sample *s, mono_t now)
+{
+	double Bps;
+
+	if (excess_is_idle(&r->excess)) {
+		drained(r, now);
+		return;
+	}
+	if (r->stalled)
+		return;
+	/* Where there is a queue, what arrives is what the line carries. */
+	if (r->running && r->run_bytes > 0 && (!r->seen || r->proved)) {
+		Bps = passed(r, r->run_bytes, r->run_span);
+		if (Bps < (double)r->return_Bps)
+			r->line_Bps = (uint64_t)Bps;
+		if (r->run_span > RUN_SPAN) {
+			r->run_span /= 2;
+			r->run_bytes /= 2;
+		}
+	}
+	if (r->seen) {
+		r->expected += (mono_t)((double)r->step.span * r->share);
+		r->seen_span += r->step.span;
+		r->seen_bytes += r->step.bytes;
+	}
+	if (r->excess.now <= excess_none(r)) {
+		r->proved = r->proved ||
+			    (r->seen && r->expected >= enough(r) / 2 &&
+				r->level - r->excess.now > r->expected / 2);
+		drained(r, now);
+		return;
+	}
+	set(r, (double)r->line_Bps * (1 - r->share));
+	if (r->seen || is_seen(r, s, now))
+		watch_drain(r, d, now);
+}
+
+/* Below the configured rate, or none is: are we at the line's end? */
+static void
+probe(struct rate *r, const struct rate_sample *s, mono_t now)
+{
+	mono_t gap = later(s->rtt, RAISE_GAP);
+	double Bps = (double)r->now_Bps, line = (double)r->line_Bps;
+	bool near = Bps > 0.95 * line && Bps < 1.1 * line;
+
+	r->soft = r->excess.now > excess_some(r) ? r->soft + 1 : 0;
+	if (r->soft > 0)
+		excess_creep(&r->excess);
+	if (r->soft >= 2 && r->step.backlogged &&
+	    now >= r->lowered_at + 2 * gap) {
+		/* Only a drain shows that the line has become slower. */
+		if (LOWER * Bps > 0.9 * line)
+			set(r, LOWER * Bps);
+		r->lowered_at = now;
+		r->raise_at = now + (near ? HOLD : 4 * gap);
+	}
+	if (r->soft > 0 || now < r->raise_at || !is_used(r))
+		return;
+	if (r->conf_Bps == 0 && RAISE * Bps > SURPLUS * (double)r->best_Bps)
+		return;
+	set(r, RAISE * Bps);
+	/* Where it is likely to fail, see what it does before the next. */
+	r->raise_at = now + (near ? 2 * gap : gap);
+}
+
+/* Doubles what arrives each round trip. */
+static void
+in_start(struct rate *r, const struct rate_sample *s, mono_t now)
+{
+	double Bps = passed(r, r->step.bytes, r->step.span);
+	double most = (double)r->found_Bps;
+
+	r->soft =
+	    r->excess.now > excess_queue(r) - RATE_EXCESS / 3 ? r->soft + 1 : 0;
+	if (r->soft > (r->excess.noise > 2 * MS)) {
+		drain(r, Bps < 0.6 * most ? 0.6 * most : Bps, SHARE_MAX, now);
+		r->return_Bps = (uint64_t)(Bps > most ? Bps : most);
+		return;
+	}
+	if (!r->step.backlogged || now < r->raise_at)
+		return;
+	r->raise_at = now + later(s->rtt, START_GAP);
+	if (Bps < 1.25 * most) {
+		/* More does not bring more (BBR): a policer, or our CPU. */
+		if (++r->flat < 4)
+			return;
+		r->line_Bps = r->found_Bps;
+		r->phase = RATE_CRUISE;
+		set(r, most);
+		return;
+	}
+	r->found_Bps = (uint64_t)Bps;
+	r->flat = 0;
+	set(r, clamp(2 * Bps, (double)r->now_Bps, 2 * (double)r->now_Bps));
+}
+
+bool
+rate_report(
+    struct rate *r, struct delay *d, const struct rate_sample *s, mono_t now)
+{
+	uint64_t was = r->now_Bps;
+
+	if (!d->known || !gather(r, d, s))
+		return false;
+	observe(r, s);
+	if (r->phase == RATE_START)
+		in_start(r, s, now);
+	else if (r->phase == RATE_DRAIN)
+		in_drain(r, d, s, now);
+	else if (!is_congested(r, s, now) && r->now_Bps != r->conf_Bps)
+		probe(r, s, now);
+	r->step = (struct rate_span){ 0 };
+	return r->now_Bps != was;
+}
