@@ -1,0 +1,225 @@
+/*
+ * The ring grows by doubling while more is in flight than it holds, up to
+ * RETAIN_MAX; then the oldest records are given up unsettled.
+ */
+#include "config.h"
+
+#include <stdlib.h>
+
+#include "tunnel/retain.h"
+
+#define RING_MIN 256
+
+static struct retain_entry *
+entry_of(const struct retain *r, uint64_t seq)
+{
+	return &r->ring[seq & (r->size - 1)];
+}
+
+/* Whatever becomes of it, another link does not wait for this copy. */
+static void
+disown(struct retain *r, struct retain_entry *e)
+{
+	if (!e->data || e->given_up)
+		return;
+	e->given_up = true;
+	r->data--;
+	if (e->pb != NULL)
+		e->pb->flying--;
+}
+
+static void
+release(struct retain *r, struct pktbuf_pool *pool, struct retain_entry *e)
+{
+	disown(r, e);
+	pktbuf_free(pool, e->pb);
+	e->pb = NULL;
+	e->settled = true;
+}
+
+void
+retain_clear(struct retain *r, struct pktbuf_pool *pool)
+{
+	for (; r->tail < r->head; r->tail++)
+		release(r, pool, entry_of(r, r->tail));
+	free(r->ring);
+	*r = (struct retain){ 0 };
+}
+
+/* Room for one more; the oldest has to go where the ring cannot grow. */
+static bool
+make_room(struct retain *r, struct pktbuf_pool *pool)
+{
+	uint32_t size = r->size == 0 ? RING_MIN : r->size * 2;
+	struct retain_entry *ring = NULL;
+
+	if (size <= RETAIN_MAX)
+		ring = calloc(size, sizeof(*ring));
+	if (ring == NULL) {
+		if (r->size == 0)
+			return false;
+		release(r, pool, entry_of(r, r->tail++));
+		return true;
+	}
+	for (uint64_t seq = r->tail; seq < r->head; seq++)
+		ring[seq & (size - 1)] = *entry_of(r, seq);
+	free(r->ring);
+	r->ring = ring;
+	r->size = size;
+	return true;
+}
+
+void
+retain_note(struct retain *r, struct pktbuf_pool *pool, uint64_t seq,
+    struct pktbuf *pb, mono_t now)
+{
+	struct retain_entry *e;
+
+	if (r->head != seq) {
+		/* The first one; later numbers follow one another. */
+		retain_clear(r, pool);
+		r->tail = r->head = seq;
+	}
+	if (r->head - r->tail == r->size && !make_room(r, pool))
+		return;
+	e = entry_of(r, r->head++);
+	*e = (struct retain_entry){ .sent_at = now };
+	if (pb == NULL)
+		return;
+	e->data = true;
+	r->data++;
+	e->bucket = pb->bucket;
+	e->bucket_seq = pb->bucket_seq;
+	e->priority = pb->priority;
+	if (pktbuf_set_use(pool, pb, PKTBUF_RETAIN) == -1)
+		return;
+	pktbuf_ref(pb);
+	pb->flying++;
+	e->pb = pb;
+}
+
+/* The owner gets a reference of its own. */
+static void
+give_up(
+    struct retain *r, struct retain_entry *e, retain_lost_fn *lost, void *ctx)
+{
+	if (!e->data || e->given_up)
+		return;
+	disown(r, e);
+	if (e->pb != NULL)
+		pktbuf_ref(e->pb);
+	lost(ctx, e);
+}
+
+static void
+advance(struct retain *r)
+{
+	while (r->tail < r->head && entry_of(r, r->tail)->settled)
+		r->tail++;
+}
+
+/* The fate of seq according to the report; *hole walks from the lowest one. */
+enum fate { ACKED, LOST, PENDING };
+
+static enum fate
+fate_of(const struct report_link *rep, uint64_t seq, size_t *hole)
+{
+	const struct report_hole *h;
+
+	if (seq < rep->floor)
+		return LOST;
+	while (*hole > 0) {
+		h = &rep->holes[*hole - 1];
+		if (seq < h->first)
+			return ACKED;
+		if (seq < h->first + h->count)
+			return h->pending ? PENDING : LOST;
+		(*hole)--;
+	}
+	return ACKED;
+}
+
+bool
+retain_report(struct retain *r, struct pktbuf_pool *pool,
+    const struct report_link *rep, retain_lost_fn *lost, void *ctx,
+    struct retain_result *res)
+{
+	size_t hole = rep->nholes;
+
+	*res = (struct retain_result){ 0 };
+	if (rep->highest >= r->head)
+		return false;
+	if (rep->highest > r->highest)
+		r->highest = rep->highest;
+	for (uint64_t seq = r->tail; seq <= rep->highest; seq++) {
+		struct retain_entry *e = entry_of(r, seq);
+		enum fate fate = fate_of(rep, seq, &hole);
+
+		if (e->settled || fate == PENDING)
+			continue;
+		if (fate == LOST) {
+			res->lost++;
+			res->data_lost += e->data;
+			give_up(r, e, lost, ctx);
+		} else {
+			res->acked++;
+			if (e->pb != NULL)
+				e->pb->acked = true;
+		}
+		release(r, pool, e);
+	}
+	advance(r);
+	return true;
+}
+
+uint32_t
+retain_overdue(struct retain *r, mono_t before, retain_lost_fn *lost, void *ctx)
+{
+	uint32_t n = 0;
+
+	for (uint64_t seq = r->tail; seq < r->head; seq++) {
+		struct retain_entry *e = entry_of(r, seq);
+
+		if (e->sent_at >= before)
+			break;
+		if (e->settled || !e->data || e->given_up)
+			continue;
+		n++;
+		give_up(r, e, lost, ctx);
+	}
+	return n;
+}
+
+void
+retain_refused(struct retain *r, uint64_t seq, retain_lost_fn *lost, void *ctx)
+{
+	if (seq >= r->tail && seq < r->head && !entry_of(r, seq)->settled)
+		give_up(r, entry_of(r, seq), lost, ctx);
+}
+
+void
+retain_restart(struct retain *r, struct pktbuf_pool *pool)
+{
+	for (; r->tail < r->head; r->tail++)
+		release(r, pool, entry_of(r, r->tail));
+	if (r->head > 0)
+		r->highest = r->head - 1;
+}
+
+mono_t
+retain_oldest_at(const struct retain *r)
+{
+	return r->tail < r->head ? entry_of(r, r->tail)->sent_at : MONO_NEVER;
+}
+
+mono_t
+retain_unheard_at(const struct retain *r)
+{
+	uint64_t seq = r->highest + 1;
+
+	if (r->ring == NULL || seq >= r->head)
+		return MONO_NEVER;
+	if (r->head - seq > r->size)
+		seq = r->head - r->size;
+	return entry_of(r, seq)->sent_at;
+}

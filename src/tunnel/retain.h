@@ -1,0 +1,76 @@
+/*
+ * What one link has sent and nobody has acknowledged yet: a ring of records by
+ * link sequence, which hold the packets by reference.  A report settles them;
+ * what is lost goes back to the owner, who decides whether to send it again.
+ */
+#ifndef MLVPN_TUNNEL_RETAIN_H
+#define MLVPN_TUNNEL_RETAIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/util.h"
+#include "tunnel/pktbuf.h"
+#include "tunnel/report.h"
+
+/* Records of a link.  More in flight than this is not looked after: at 1 Gbit/s
+ * of full packets it is 0.4 s. */
+#define RETAIN_MAX 32768
+
+struct retain_entry {
+	struct pktbuf *pb; /* NULL: no data, or no memory to keep it */
+	mono_t sent_at;
+	uint32_t bucket_seq; /* of the data, also when pb is NULL */
+	uint16_t bucket;
+	bool priority;
+	bool data;     /* the peer waits for it if it is lost */
+	bool given_up; /* it goes by another link; should it arrive after
+			  all, that is not needed */
+	bool settled;
+};
+
+struct retain {
+	struct retain_entry *ring; /* NULL: nothing was ever sent */
+	uint32_t size;		   /* a power of two */
+	uint64_t tail;		   /* all before it are settled */
+	uint64_t head;		   /* of the next record */
+	uint64_t highest;	   /* that a report named, 0: none yet */
+	uint32_t data; /* packets in flight that the peer waits for */
+};
+
+/* Takes over a reference to a lost packet, e->pb; NULL if it was not kept. */
+typedef void retain_lost_fn(void *ctx, const struct retain_entry *e);
+
+struct retain_result {
+	uint32_t acked, lost; /* packets, now settled */
+	uint32_t data_lost;   /* those of them that had data */
+};
+
+/* Forgets all and frees the ring. */
+void retain_clear(struct retain *r, struct pktbuf_pool *pool);
+/*
+ * Notes that seq has been sent; seq only grows.  pb: its data, of which it
+ * takes a reference, or NULL.  When memory is short the data is not kept.
+ */
+void retain_note(struct retain *r, struct pktbuf_pool *pool, uint64_t seq,
+    struct pktbuf *pb, mono_t now);
+/* Settles what the report names; false: it names what was never sent. */
+bool retain_report(struct retain *r, struct pktbuf_pool *pool,
+    const struct report_link *rep, retain_lost_fn *lost, void *ctx,
+    struct retain_result *res);
+/* Gives up what was sent before that instant and is not yet reported, oldest
+ * first; returns how many that were. */
+uint32_t retain_overdue(
+    struct retain *r, mono_t before, retain_lost_fn *lost, void *ctx);
+/* One that our own socket refused. */
+void retain_refused(
+    struct retain *r, uint64_t seq, retain_lost_fn *lost, void *ctx);
+/* The line works again: forgets what was in flight before. */
+void retain_restart(struct retain *r, struct pktbuf_pool *pool);
+/* When the oldest that is not settled had been sent; MONO_NEVER: none is. */
+mono_t retain_oldest_at(const struct retain *r);
+/* When the first packet after the highest that was reported had been sent;
+ * MONO_NEVER: there is none. */
+mono_t retain_unheard_at(const struct retain *r);
+#endif
