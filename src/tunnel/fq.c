@@ -412,6 +412,16 @@ fq_bucket_bytes(const struct fq *fq, uint16_t bucket)
 }
 
 void
+fq_forget_again(struct fq *fq)
+{
+	struct pktbuf *pb;
+
+	for (unsigned n = 0; n < FQ_BUCKETS; n++)
+		while ((pb = take_again(fq, &fq->buckets[n])) != NULL)
+			pktbuf_free(fq->pool, pb);
+}
+
+void
 fq_purge(struct fq *fq)
 {
 	struct pktbuf *pb;

@@ -68,6 +68,8 @@ struct pktbuf *fq_dequeue(struct fq *fq, mono_t now);
 bool fq_empty(const struct fq *fq);
 /* What still waits in a bucket for the first time. */
 size_t fq_bucket_bytes(const struct fq *fq, uint16_t bucket);
+/* Drops what was requeued. */
+void fq_forget_again(struct fq *fq);
 /* Drops everything that waits, requeued packets too, uncounted; the numbering
  * continues. */
 void fq_purge(struct fq *fq);

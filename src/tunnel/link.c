@@ -17,7 +17,7 @@
 
 /* Keepalives carry totals only when that many packets came since the last. */
 #define COUNTS_WORTH 8
-#define CONTROL_MAX 64 /* bytes of a control payload */
+#define CONTROL_MAX REPORT_MAX /* bytes of a control payload */
 /* Sessions end when no handshake renewed them for this long. */
 #define KEY_AGE_MAX (3 * 3600 * NSEC_PER_SEC)
 
@@ -51,7 +51,8 @@ link_init(struct tunnel *t, struct link *l, unsigned slot,
 	l->confirm_at = MONO_NEVER;
 	l->socket_at = now;
 	l->resolve_at = t->server ? MONO_NEVER : now;
-	pacer_init(&l->pacer, tx_rate(t, l), conf->overhead_bytes, now);
+	rate_init(&l->rate, tx_rate(t, l), now);
+	pacer_init(&l->pacer, l->rate.now_Bps, conf->overhead_bytes, now);
 	sched_join(t, l);
 }
 
@@ -73,7 +74,18 @@ link_close(struct tunnel *t, struct link *l, const char *reason, mono_t now)
 	if (l->up)
 		link_set_down(t, l, reason, now);
 	link_forget_keys(l);
+	retain_clear(&l->retain, t->pool);
 	memset(l, 0, sizeof(*l));
+}
+
+void
+link_forget_traffic(struct tunnel *t, struct link *l)
+{
+	retain_clear(&l->retain, t->pool);
+	meter_reset(&l->meter);
+	delay_reset(&l->delay);
+	l->loss.started = false;
+	l->told = (struct told){ 0 };
 }
 
 void
@@ -89,26 +101,53 @@ link_tune(
 		t->keepalive_due_at = now;
 	}
 	l->conf = *conf;
-	link_set_rate(t, l);
+	link_set_rate(t, l, now);
 	/* The peer learns our rates in a handshake. */
 	if (rates)
 		link_hs_renew(t, l, now);
 }
 
 void
-link_set_rate(struct tunnel *t, struct link *l)
+link_set_rate(struct tunnel *t, struct link *l, mono_t now)
 {
 	uint64_t before = l->pacer.rate_Bps;
 
-	pacer_set_rate(&l->pacer, tx_rate(t, l), l->conf.overhead_bytes);
+	if (tx_rate(t, l) != l->rate.conf_Bps)
+		rate_set_conf(&l->rate, tx_rate(t, l), now);
+	pacer_set_rate(&l->pacer, l->rate.now_Bps, l->conf.overhead_bytes);
 	if (l->pacer.rate_Bps != before)
 		sched_restart(t);
+}
+
+void
+link_take_rate(struct tunnel *t, struct link *l, const struct report_link *r,
+    mono_t span, mono_t now)
+{
+	uint32_t packets = r->packets - l->told.packets;
+	struct rate_sample s = {
+		/* As the pacer counts them. */
+		.bytes =
+		    r->bytes - l->told.bytes + packets * l->conf.overhead_bytes,
+		.packets = packets,
+		.numbered = (uint32_t)(r->highest - l->told.highest),
+		.span = span,
+		.rtt = l->srtt,
+		.backlogged = !l->idled && l->in_use,
+	};
+	bool first = l->told.highest == 0 || r->highest < l->told.highest;
+
+	l->told = (struct told){ r->bytes, r->packets, r->highest };
+	l->idled = fq_empty(t->fq);
+	if (first || span == 0 || !rate_report(&l->rate, &l->delay, &s, now))
+		return;
+	pacer_set_rate(&l->pacer, l->rate.now_Bps, l->conf.overhead_bytes);
+	tunnel_retune(t);
 }
 
 mono_t
 link_delay(const struct link *l)
 {
-	return l->srtt / 2;
+	return l->delay_est;
 }
 
 const char *
@@ -170,6 +209,7 @@ link_set_up(struct tunnel *t, struct link *l, mono_t now)
 	l->hello_tries = 0;
 	t->nup++;
 	t->busy = true; /* a keepalive soon: the server waits for an echo */
+	retain_restart(&l->retain, t->pool);
 	sched_join(t, l);
 	tunnel_retune(t);
 	log_info("link %s: up, peer %s, rtt %lld ms", l->conf.name,
@@ -180,6 +220,7 @@ link_set_up(struct tunnel *t, struct link *l, mono_t now)
 		log_info("bond: up");
 		t->ops.event(t->ops.ctx, TUNNEL_BOND_UP, l->slot);
 	}
+	health_up(t, l, now);
 }
 
 void
@@ -188,8 +229,9 @@ link_set_down(struct tunnel *t, struct link *l, const char *reason, mono_t now)
 	char peer[ADDRTEXT_MAX];
 
 	l->up = false;
-	l->up_at = now;
+	l->up_at = l->failed_at = now;
 	l->stats.flaps++;
+	health_down(l);
 	t->nup--;
 	if (!t->server) {
 		l->hello_at = now;
@@ -203,6 +245,8 @@ link_set_down(struct tunnel *t, struct link *l, const char *reason, mono_t now)
 	    link_addr_text(&l->path.peer, peer),
 	    (long long)((l->srtt + NSEC_PER_MSEC / 2) / NSEC_PER_MSEC), reason);
 	t->ops.event(t->ops.ctx, TUNNEL_LINK_DOWN, l->slot);
+	arq_inject(t, l, now);
+	retain_restart(&l->retain, t->pool);
 	if (t->nup == 0) {
 		log_info("bond: down");
 		t->ops.event(t->ops.ctx, TUNNEL_BOND_DOWN, l->slot);
@@ -221,11 +265,12 @@ count_sent(struct link *l, size_t len, const struct path *path, mono_t now)
 	pacer_charge(&l->pacer, outer, now);
 }
 
-/* Seals into the space for a datagram; 0 if there is none. */
+/* Seals into the space for a datagram and passes it on; 0 if there is none.
+ * pb: what is to be sent again if it does not arrive. */
 static size_t
 seal(struct tunnel *t, struct link *l, struct session *s, enum wire_type type,
     const struct wire_inner *in, uint8_t *packet, size_t len,
-    const struct path *path, mono_t now)
+    const struct path *path, struct pktbuf *pb, mono_t now)
 {
 	uint8_t *out = t->ops.space(t->ops.ctx, len + session_overhead(s));
 	size_t sealed;
@@ -235,33 +280,76 @@ seal(struct tunnel *t, struct link *l, struct session *s, enum wire_type type,
 	sealed = session_seal(s, type, l->tx_seq, in, packet, len, out);
 	if (sealed == 0)
 		return 0;
-	l->tx_seq++;
+	retain_note(&l->retain, t->pool, l->tx_seq++, pb, now);
 	count_sent(l, sealed, path, now);
 	t->ops.send(t->ops.ctx, l->slot, sealed, path);
 	return sealed;
 }
 
-void
-link_send_data(struct tunnel *t, struct link *l, struct pktbuf *pb, mono_t now)
+static size_t
+send_packet(struct tunnel *t, struct link *l, struct pktbuf *pb, bool retained,
+    mono_t now)
 {
-	struct numbering *n = pb->priority ? &t->ahead : &t->ordinary;
 	struct wire_inner in = {
 		.bucket = pb->bucket,
 		.bucket_seq = pb->bucket_seq,
 		.stamp = wire_stamp(now),
-		.link = n->prev_link[pb->bucket],
-		.flags = pb->priority ? WIRE_F_PRIORITY : 0,
+		.link = pb->prev_link,
+		.flags = (pb->priority ? WIRE_F_PRIORITY : 0) |
+			 (pb->sends > 0 ? WIRE_F_RESENT : 0),
 	};
 
+	size_t sent = seal(t, l, &l->cur, WIRE_DATA, &in, pb->data, pb->len,
+	    &l->path, retained ? pb : NULL, now);
+
+	t->stats.tx_data += sent > 0;
+	return sent;
+}
+
+/* The first time: it gets its place behind the bucket's previous packet. */
+static void
+place(struct tunnel *t, const struct link *l, struct pktbuf *pb, mono_t now)
+{
+	struct numbering *n = pb->priority ? &t->ahead : &t->ordinary;
+
+	pb->prev_link = n->prev_link[pb->bucket];
 	n->prev_link[pb->bucket] = l->wire_id;
-	if (seal(t, l, &l->cur, WIRE_DATA, &in, pb->data, pb->len, &l->path,
-		now) == 0) {
-		l->stats.drop_send++;
+	pb->sent_at = now;
+}
+
+static void
+count_data(struct tunnel *t, struct link *l, const struct pktbuf *pb)
+{
+	if (pb->sends > 0) {
+		l->stats.resent++;
 		return;
 	}
-	t->busy = true;
 	t->stats.tx_packets++;
 	t->stats.tx_bytes += pb->len;
+	arq_earn(t, pb->len);
+}
+
+void
+link_send_data(struct tunnel *t, struct link *l, struct pktbuf *pb, mono_t now)
+{
+	if (pb->sends == 0)
+		place(t, l, pb, now);
+	pb->carriers |= (uint16_t)(1U << l->slot);
+	t->busy = true;
+	if (send_packet(t, l, pb, true, now) > 0)
+		count_data(t, l, pb);
+	else {
+		l->stats.drop_send++;
+		arq_skip(t, pb);
+	}
+	pb->sends++;
+}
+
+void
+link_send_copy(struct tunnel *t, struct link *l, struct pktbuf *pb, mono_t now)
+{
+	if (send_packet(t, l, pb, false, now) > 0)
+		l->stats.copies++;
 }
 
 void
@@ -300,7 +388,8 @@ link_send_control(struct tunnel *t, struct link *l, struct session *s,
 	}
 	if (len != 0)
 		memcpy(buf + WIRE_INNER_LEN, payload, len);
-	seal(t, l, s, WIRE_CONTROL, &in, buf + WIRE_INNER_LEN, len, path, now);
+	seal(t, l, s, WIRE_CONTROL, &in, buf + WIRE_INNER_LEN, len, path, NULL,
+	    now);
 }
 
 /* Totals are worth their bytes only while packets flow. */

@@ -12,9 +12,14 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "conf/conf.h"
+#include "tunnel/delay.h"
 #include "tunnel/handshake.h"
+#include "tunnel/health.h"
+#include "tunnel/meter.h"
 #include "tunnel/pacer.h"
 #include "tunnel/pktbuf.h"
+#include "tunnel/rate.h"
+#include "tunnel/retain.h"
 #include "tunnel/session.h"
 #include "tunnel/wire.h"
 
@@ -42,6 +47,10 @@ struct link_stats {
 	uint64_t drop_stranger; /* of an epoch or address we do not know */
 	uint64_t drop_limit;	/* handshakes beyond the limits */
 	uint64_t drop_send;	/* refused by our socket */
+	uint64_t lost;		/* packets sent that the peer missed */
+	uint64_t resent;	/* packets of other links, sent again by it */
+	uint64_t copies;	/* sent to see whether it works */
+	uint64_t trials;	/* times it had to prove itself */
 };
 
 /* Packets lost, from the growth of two totals; halved every few seconds. */
@@ -57,6 +66,12 @@ struct priority_meter {
 	mono_t debt; /* of the line's time they used, drained at half speed */
 	mono_t drained_at;
 	bool demoted; /* they queue like all others until the debt is lower */
+};
+
+/* The peer's totals, of which only the growth means anything. */
+struct told {
+	uint32_t bytes, packets;
+	uint64_t highest;
 };
 
 struct link {
@@ -78,7 +93,8 @@ struct link {
 	struct session cur;  /* seals, opens */
 	struct session prev; /* opens what was on its way at a change of keys */
 	mono_t prev_until;
-	bool prev_is_gone;   /* of a peer that has begun anew since */
+	bool prev_is_gone;   /* of a link that has begun anew since */
+	bool prev_has_died;  /* of a process that has */
 	struct session next; /* client: answered, not yet used by the server */
 	struct hs_peer next_peer; /* client: who answered */
 	uint8_t auth[HS_LEN];	  /* client, cipher none: goes with next */
@@ -101,12 +117,23 @@ struct link {
 
 	/* state: traffic */
 	bool up;
-	bool in_use;	 /* up, and no fallback while others are up */
-	mono_t up_at;	 /* of the last change */
-	uint64_t tx_seq; /* of the next packet; never goes back */
+	bool in_use;	  /* carries packets: the fittest links do */
+	mono_t failed_at; /* it went down */
+	mono_t up_at;	  /* of the last change */
+	uint64_t tx_seq;  /* of the next packet; never goes back */
 	struct pacer pacer;
 	uint64_t vtime; /* scheduler: work done, weighted by rate */
 	struct priority_meter ahead; /* what went ahead of the queue */
+	struct retain retain;	     /* sent, not yet acknowledged */
+	struct meter meter;	     /* received, for our reports */
+	struct delay delay;	     /* one way, as the peer reports it */
+	mono_t delay_est;	     /* the same beside the other links' */
+	uint64_t faster_Bps;	     /* of the links with less delay together */
+	struct rate rate;	     /* that the line was found to carry */
+	struct told told;	     /* totals in the peer's last report */
+	bool idled; /* it could have carried more since that report */
+	struct trial trial;
+	struct loss_span loss;
 	mono_t alive_at; /* the latest instant we sent something that arrived */
 	mono_t keepalive_at;  /* last KEEPALIVE sent */
 	mono_t srtt, rttvar;  /* RFC 6298; 0: not known */
@@ -143,6 +170,15 @@ void link_input(struct tunnel *t, struct link *l, struct pktbuf *pb,
 /* Seals and sends one inner packet; the caller keeps pb. */
 void link_send_data(
     struct tunnel *t, struct link *l, struct pktbuf *pb, mono_t now);
+/* The same once more, to see whether the line works. */
+void link_send_copy(
+    struct tunnel *t, struct link *l, struct pktbuf *pb, mono_t now);
+/* A report of the peer: how fast packets arrive; span is the peer's time since
+ * the one before, 0 for the first. */
+void link_take_rate(struct tunnel *t, struct link *l,
+    const struct report_link *r, mono_t span, mono_t now);
+/* The peer began anew: what is known of the line's packets is void. */
+void link_forget_traffic(struct tunnel *t, struct link *l);
 /* Wipes everything that a handshake yielded. */
 void link_forget_keys(struct link *l);
 /* Our totals for the peer; returns their length, 0 when not worth it. */
@@ -170,10 +206,11 @@ void link_set_down(
     struct tunnel *t, struct link *l, const char *reason, mono_t now);
 /* Notes what an authentic packet under s says of the line's health. */
 void link_heard(struct tunnel *t, struct link *l, const struct session *s,
-    uint64_t seq, const struct wire_inner *in, mono_t now);
+    uint64_t seq, size_t outer, const struct wire_inner *in, mono_t now);
 /* Takes over the rate that both ends' wishes make. */
-void link_set_rate(struct tunnel *t, struct link *l);
-/* One-way time to the peer if nothing waits; half the RTT. */
+void link_set_rate(struct tunnel *t, struct link *l, mono_t now);
+/* One-way time to the peer if nothing waits: half the RTT of the fastest link
+ * and what the reports say of the differences. */
 mono_t link_delay(const struct link *l);
 /* 0..1 */
 double loss_meter_value(const struct loss_meter *m);

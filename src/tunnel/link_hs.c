@@ -83,6 +83,36 @@ link_hs_abandon(struct link *l)
 		hs_pending_clear(&l->pending[i]);
 }
 
+static bool
+same_process(uint64_t a, uint64_t b)
+{
+	return ((a ^ b) & ~HS_LIFE_MASK) == 0;
+}
+
+/* Another process over there: all its numbers start anew, and what the one
+ * before had got, it must not get again. */
+static void
+forget_peer(struct tunnel *t)
+{
+	t->dead[t->ndead++ % DEAD_MAX] = t->peer_instance;
+	reseq_reset(t->reseq);
+	feedback_reset(t);
+	for (unsigned i = 0; i < LINKS_MAX; i++)
+		if (t->links[i].used)
+			link_forget_traffic(t, &t->links[i]);
+	arq_purge(t);
+	fq_forget_again(t->fq);
+}
+
+static bool
+is_dead(const struct tunnel *t, uint64_t instance)
+{
+	for (size_t i = 0; i < t->ndead && i < DEAD_MAX; i++)
+		if (same_process(t->dead[i], instance))
+			return true;
+	return false;
+}
+
 static void
 learn_peer(struct tunnel *t, struct link *l, const struct hs_peer *peer)
 {
@@ -93,13 +123,16 @@ learn_peer(struct tunnel *t, struct link *l, const struct hs_peer *peer)
 		l->wire_id = peer->link & (LINKS_MAX - 1);
 	if (peer->instance == l->peer_instance)
 		return;
-	/* Another process over there: all its numbers start anew. */
-	if (((peer->instance ^ t->peer_instance) & ~HS_LIFE_MASK) != 0)
-		reseq_reset(t->reseq);
-	t->peer_instance = peer->instance;
+	/* The handshake of one that has died may be late. */
+	if (!same_process(peer->instance, t->peer_instance) &&
+	    !is_dead(t, peer->instance)) {
+		forget_peer(t);
+		t->peer_instance = peer->instance;
+	}
 	l->peer_instance = peer->instance;
 	l->rx_highest = l->rx_received = l->counted = 0;
 	l->rx_stamp_at = 0;
+	link_forget_traffic(t, l);
 	l->tx_loss.started = l->rx_loss.started = false;
 }
 
@@ -115,6 +148,7 @@ link_hs_confirmed(struct tunnel *t, struct link *l, struct session *s,
 	session_move(&l->prev, &l->cur);
 	l->prev_until = l->prev.used ? now + PREV_KEYS : MONO_NEVER;
 	l->prev_is_gone = peer->instance != l->peer_instance;
+	l->prev_has_died = !same_process(peer->instance, l->peer_instance);
 	session_move(&l->cur, s);
 	learn_peer(t, l, peer);
 	if (!l->up) {
@@ -133,7 +167,7 @@ link_hs_confirmed(struct tunnel *t, struct link *l, struct session *s,
 	l->hello_tries = 0;
 	l->stats.handshakes++;
 	link_hs_reset(l);
-	link_set_rate(t, l);
+	link_set_rate(t, l, now);
 	log_debug("link %s: new keys, epoch %u", l->conf.name, l->cur.epoch);
 	if (l->up)
 		tunnel_retune(t);

@@ -35,7 +35,8 @@ heard_while_down(struct tunnel *t, struct link *l, mono_t proven_at, mono_t now)
 {
 	mono_t timeout = (mono_t)l->conf.timeout_ms * NSEC_PER_MSEC;
 
-	if (now - proven_at < timeout)
+	/* What it brought before it failed is no proof. */
+	if (now - proven_at < timeout && proven_at > l->failed_at)
 		link_set_up(t, l, now);
 	/* A client with a longer time-out is too slow to prove it. */
 	else if (t->server && now - l->keepalive_at >= timeout / 5)
@@ -44,7 +45,7 @@ heard_while_down(struct tunnel *t, struct link *l, mono_t proven_at, mono_t now)
 
 void
 link_heard(struct tunnel *t, struct link *l, const struct session *s,
-    uint64_t seq, const struct wire_inner *in, mono_t now)
+    uint64_t seq, size_t outer, const struct wire_inner *in, mono_t now)
 {
 	mono_t rtt, proven_at;
 
@@ -52,6 +53,7 @@ link_heard(struct tunnel *t, struct link *l, const struct session *s,
 	if (s == &l->prev && l->prev_is_gone)
 		return;
 	l->rx_received++;
+	meter_note(&l->meter, seq, (uint32_t)outer, in->stamp, now);
 	if (s == &l->cur && seq > l->rx_highest) {
 		l->rx_highest = seq;
 		l->rx_stamp = in->stamp;
@@ -122,6 +124,15 @@ link_control(struct tunnel *t, struct link *l, struct session *s,
 	case WIRE_PROBE_ACK:
 		probe_answered(l, payload, len, from);
 		break;
+	case WIRE_REPORT:
+		feedback_input(t, payload, len, in->stamp, now);
+		break;
+	case WIRE_SKIP:
+		arq_input_skips(t, payload, len, now);
+		break;
+	case WIRE_ASK:
+		feedback_answer(t, l, now);
+		break;
 	case WIRE_BYE:
 		/* Overtaken by the handshake of who came after. */
 		if (s == &l->prev && l->prev_is_gone)
@@ -158,6 +169,15 @@ remember_path(struct tunnel *t, struct link *l, const struct session *s,
 	l->probe_at = now;
 	link_send_control(
 	    t, l, &l->cur, WIRE_PROBE, &l->probe, sizeof(l->probe), from, now);
+}
+
+/* Of a process that has died since: another one has taken its place, whose
+ * numbers are others.  Nobody could tell a copy of what came from the rest. */
+static bool
+is_gone(const struct tunnel *t, const struct link *l, const struct session *s)
+{
+	return (s == &l->prev && l->prev_has_died) ||
+	       ((l->peer_instance ^ t->peer_instance) & ~HS_LIFE_MASK) != 0;
 }
 
 /* To the device, when its turn has come. */
@@ -199,6 +219,7 @@ sealed_input(struct tunnel *t, struct link *l, struct pktbuf *pb,
 	enum session_result r;
 	uint8_t *packet;
 	size_t len;
+	size_t outer = tunnel_outer_len(pb->len, &from->peer);
 	bool fresh;
 
 	if (wire_get_header(&h, pb->data, pb->len) == -1 ||
@@ -226,22 +247,23 @@ sealed_input(struct tunnel *t, struct link *l, struct pktbuf *pb,
 		link_hs_confirmed(t, l, s, pending, from, now);
 		s = &l->cur;
 	}
-	link_heard(t, l, s, h.seq, &in, now);
+	link_heard(t, l, s, h.seq, outer, &in, now);
 	if (fresh && !l->up)
 		link_set_up(t, l, now);
 	remember_path(t, l, s, h.seq, from, now);
+	if (is_gone(t, l, s)) {
+		l->stats.drop_stranger++;
+		return false;
+	}
 	if (h.type == WIRE_CONTROL) {
-		if (s != &l->prev || !l->prev_is_gone)
-			reseq_heard(t->reseq, l->wire_id, in.stamp, now);
+		reseq_heard(t->reseq, l->wire_id, in.stamp, now);
 		link_control(t, l, s, &in, packet, len, from, now);
 		return false;
 	}
 	pb->data = packet;
 	pb->len = (uint32_t)len;
-	if (s == &l->prev && l->prev_is_gone)
-		reseq_bypass(t->reseq, pb);
-	else
-		resequence(t, l, pb, &in, now);
+	feedback_owe(t, (uint32_t)outer);
+	resequence(t, l, pb, &in, now);
 	return true;
 }
 

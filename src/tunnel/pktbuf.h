@@ -58,7 +58,8 @@ struct pktbuf {
 	uint8_t prev_link;   /* received: that of its predecessor */
 	uint32_t flow_hash;  /* keyed hash of the inner 5-tuple */
 	uint8_t sends;	     /* how often it has been sent */
-	bool acked;	     /* one of its copies has arrived */
+	uint8_t flying;	     /* copies that may still arrive */
+	bool acked;	     /* one of them has arrived */
 	bool again;	     /* waits to be sent once more */
 	uint16_t carriers;   /* mask of the slots that have carried it */
 	mono_t queued_at;    /* for the sojourn time */

@@ -28,14 +28,6 @@
 #define EXCEPTIONS 8192
 /* The last ones of a hole are remembered when it is given up. */
 #define GIVEN_UP_MAX 1024
-/*
- * Copies of what has come are dropped.  More than so many rising numbers, with
- * nothing new among them, are no copies if they come for so long or lie so far
- * behind: the numbering went back.
- */
-#define COPIES_MAX 32
-#define COPY_AGE_MAX (RESEQ_EXPECT_MAX + RESEQ_LATE_MAX)
-#define COPY_BEHIND_MAX 65536
 /* What a line said longer ago than this proves nothing: stamps wrap. */
 #define STAMP_AGE_MAX (20 * NSEC_PER_SEC)
 /* Deadlines may be missed by so much, to serve many at once. */
@@ -50,12 +42,9 @@ struct bucket {
 	uint32_t first;		   /* where it began */
 	uint32_t generation;	   /* of the numbering; unique */
 	uint32_t skip_top;	   /* highest number that will not come */
-	uint32_t copies;	   /* in a row, each with a higher number */
-	uint32_t copies_top;	   /* the highest of them */
 	uint16_t nheld;
-	bool started;	  /* next is known */
-	bool waiting;	  /* is on the list */
-	mono_t copies_at; /* the first of them */
+	bool started; /* next is known */
+	bool waiting; /* is on the list */
 	mono_t started_at;
 	mono_t delivered_at; /* when something last came in its turn */
 	mono_t deadline;     /* while waiting */
@@ -260,7 +249,6 @@ static void
 pass(struct reseq *r, struct bucket *b, struct pktbuf *pb)
 {
 	b->next = seq_after(pb->bucket_seq);
-	b->copies = 0;
 	r->deliver(r->ctx, pb);
 }
 
@@ -352,7 +340,6 @@ start(struct reseq *r, struct bucket *b, uint32_t first, mono_t now)
 	b->first = b->next = first;
 	b->skip_top = (first - 1) & FQ_SEQ_MASK;
 	b->generation = ++r->generation;
-	b->copies = 0;
 }
 
 void
@@ -452,7 +439,6 @@ hold(struct reseq *r, struct bucket *b, struct pktbuf *pb, mono_t now)
 	if (new > 0)
 		r->stats.holes += (uint64_t) new;
 	pb->queued_at = now;
-	b->copies = 0;
 	b->nheld++;
 	r->stats.packets++;
 	r->stats.bytes += pb->len;
@@ -462,21 +448,6 @@ hold(struct reseq *r, struct bucket *b, struct pktbuf *pb, mono_t now)
 	if (!find_room(r, b, pb))
 		while (b->waiting && seq_diff(seq, b->next) >= 0)
 			give_up(r, b, now);
-}
-
-/* Can neither this be a copy nor those that came before it? */
-static bool
-has_gone_back(struct bucket *b, uint32_t seq, mono_t now)
-{
-	if (b->copies == 0)
-		b->copies_at = now;
-	if (b->copies == 0 || seq_diff(seq, b->copies_top) > 0) {
-		b->copies++;
-		b->copies_top = seq;
-	}
-	return b->copies > COPIES_MAX &&
-	       (seq_diff(b->next, seq) > COPY_BEHIND_MAX ||
-		   now - b->copies_at >= COPY_AGE_MAX);
 }
 
 /* Too late, or a copy. */
@@ -508,8 +479,7 @@ reseq_input(struct reseq *r, struct pktbuf *pb, mono_t now)
 	uint32_t seq = pb->bucket_seq;
 	int32_t ahead = seq_diff(seq, b->next);
 
-	if (b->started && (ahead > JUMP_MAX || ahead < -JUMP_MAX ||
-			      (ahead < 0 && has_gone_back(b, seq, now))))
+	if (b->started && (ahead > JUMP_MAX || ahead < -JUMP_MAX))
 		stop(r, b);
 	if (!b->started) {
 		start(r, b, seq < FIRST_MAX ? 0 : seq, now);
@@ -523,13 +493,6 @@ reseq_input(struct reseq *r, struct pktbuf *pb, mono_t now)
 		take_late(r, b, pb, now);
 	else
 		hold(r, b, pb, now);
-}
-
-void
-reseq_bypass(struct reseq *r, struct pktbuf *pb)
-{
-	r->stats.late++;
-	r->deliver(r->ctx, pb);
 }
 
 void

@@ -52,8 +52,6 @@ void reseq_reset(struct reseq *r);
  * carried its predecessor in the bucket).
  */
 void reseq_input(struct reseq *r, struct pktbuf *pb, mono_t now);
-/* A packet of a process that is gone, and its numbers with it. */
-void reseq_bypass(struct reseq *r, struct pktbuf *pb);
 /* The sender will not send that packet again.  Takes effect in its turn, unless
  * the packet comes by then. */
 void reseq_skip(struct reseq *r, bool priority, uint16_t bucket,

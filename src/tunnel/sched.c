@@ -12,76 +12,50 @@
 
 /* Work is bytes x this / weight: fine at 10 Gbit/s, good for 30 years. */
 #define WORK_SCALE (UINT64_C(1) << 34)
-#define WORK_PER_PACKET 1024 /* where no link has a rate */
 /* A link may lag by this much work before it loses its claim to catch up. */
 #define LAG_BYTES (16 * 1500)
 /* Priority packets may borrow this much of the line's time. */
 #define AHEAD_DEBT_MAX (1 * NSEC_PER_SEC)
 #define AHEAD_HYSTERESIS (20 * NSEC_PER_MSEC)
+/* Resends borrow less. */
+#define AGAIN_DEBT_MAX (5 * NSEC_PER_MSEC)
+/* A line that lost a packet is used for it again if it is so much faster. */
+#define AGAIN_DETOUR (20 * NSEC_PER_MSEC)
 /* A wake-up is worth a few packets: sleep until there is this much credit. */
 #define WAKE_CREDIT (250 * NSEC_PER_USEC)
 
-static bool
-ordinary_is_up(const struct tunnel *t)
-{
-	for (unsigned i = 0; i < LINKS_MAX; i++) {
-		const struct link *l = &t->links[i];
-
-		if (l->used && l->up && !l->conf.fallback_only)
-			return true;
-	}
-	return false;
-}
-
-bool
-sched_in_use(const struct tunnel *t, const struct link *l)
+int
+sched_fitness(const struct link *l)
 {
 	if (!l->used || !l->up)
-		return false;
-	return !l->conf.fallback_only || !ordinary_is_up(t);
-}
-
-/* A link without a rate counts as much as the fastest that has one. */
-static uint64_t
-weight(const struct tunnel *t, const struct link *l)
-{
-	uint64_t most = 0;
-
-	if (l->pacer.rate_Bps != 0)
-		return l->pacer.rate_Bps;
-	for (unsigned i = 0; i < LINKS_MAX; i++) {
-		const struct link *o = &t->links[i];
-
-		if (o->used && o->up && o->pacer.rate_Bps > most)
-			most = o->pacer.rate_Bps;
-	}
-	return most;
+		return 0;
+	return 1 + (l->trial.on ? 0 : 2) + (l->conf.fallback_only ? 0 : 1);
 }
 
 static uint64_t
-work(const struct tunnel *t, const struct link *l, size_t len)
+work(const struct link *l, size_t len)
 {
-	uint64_t w = weight(t, l);
-
-	/* No rates at all: plain round-robin, packet by packet. */
-	return w == 0 ? WORK_PER_PACKET : len * WORK_SCALE / w;
+	return len * WORK_SCALE / l->pacer.rate_Bps;
 }
 
 /*
  * May a backlogged flow use this link?  Its packets wait at the other end for
- * those that it carries, so it has to bring them there before they would have
- * left by the fastest link (ECF, Lim et al. 2017), or at least within the time
- * that the flow's packets take anyway.
+ * those that it carries.  So it has to bring them there before they would have
+ * left by the faster links (ECF, Lim et al. 2017); and however long the queue
+ * is, never so late that the wait stops the flow.
  */
-static bool
-is_worth_it(const struct tunnel *t, const struct link *l)
+bool
+sched_is_worth_it(const struct tunnel *t, const struct link *l)
 {
-	mono_t later = link_delay(l) - t->delay_min;
+	mono_t later = link_delay(l) - t->delay_min, drain;
 
-	/* Where no rate holds packets back, the wait says nothing. */
-	if (t->unpaced)
+	if (later <= 0)
 		return true;
-	return later <= 2 * t->delay_min + fq_stats(t->fq)->sojourn;
+	if (later > SCHED_SPREAD_MAX)
+		return false;
+	drain = (mono_t)(fq_stats(t->fq)->bytes * (uint64_t)NSEC_PER_SEC /
+			 l->faster_Bps);
+	return later <= l->delay.var + drain;
 }
 
 struct link *
@@ -93,7 +67,7 @@ sched_next(struct tunnel *t, mono_t now)
 		struct link *l = &t->links[i];
 
 		if (!l->in_use || !pacer_ready(&l->pacer, now) ||
-		    !is_worth_it(t, l))
+		    !sched_is_worth_it(t, l))
 			continue;
 		if (best == NULL || l->vtime < best->vtime)
 			best = l;
@@ -104,13 +78,13 @@ sched_next(struct tunnel *t, mono_t now)
 void
 sched_charge(struct tunnel *t, struct link *l, size_t len)
 {
-	uint64_t lag = work(t, l, LAG_BYTES);
+	uint64_t lag = work(l, LAG_BYTES);
 
 	if (l->vtime + lag < t->vtime)
 		l->vtime = t->vtime - lag;
 	if (l->vtime > t->vtime)
 		t->vtime = l->vtime;
-	l->vtime += work(t, l, len);
+	l->vtime += work(l, len);
 }
 
 void
@@ -158,6 +132,14 @@ is_nearly_ready(struct link *l, mono_t now)
 	       (packet > PACER_DEPTH ? packet : PACER_DEPTH);
 }
 
+/* A resend may borrow a little, so that it is in time. */
+static bool
+has_room(struct link *l, mono_t now)
+{
+	return pacer_debt(&l->pacer, now) <= AGAIN_DEBT_MAX ||
+	       is_nearly_ready(l, now);
+}
+
 /* Of the links that are fit, that on which a packet arrives first. */
 static struct link *
 earliest(struct tunnel *t, bool (*is_fit)(struct link *, mono_t), mono_t now)
@@ -192,6 +174,50 @@ sched_sparse(struct tunnel *t, mono_t now)
 	return earliest(t, is_nearly_ready, now);
 }
 
+struct link *
+sched_again(struct tunnel *t, const struct pktbuf *pb, mono_t now)
+{
+	struct link *best = NULL;
+	mono_t best_delay = MONO_NEVER;
+
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		struct link *l = &t->links[i];
+		mono_t delay;
+
+		if (!l->in_use)
+			continue;
+		delay = link_delay(l) + pacer_debt(&l->pacer, now);
+		if ((pb->carriers & 1U << l->slot) != 0)
+			delay += AGAIN_DETOUR;
+		if (delay < best_delay) {
+			best = l;
+			best_delay = delay;
+		}
+	}
+	return best != NULL && has_room(best, now) ? best : NULL;
+}
+
+struct link *
+sched_soonest(struct tunnel *t, const struct link *except, mono_t now)
+{
+	struct link *best = NULL;
+	mono_t best_delay = MONO_NEVER;
+
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		struct link *l = &t->links[i];
+		mono_t delay;
+
+		if (!l->in_use || l == except)
+			continue;
+		delay = link_delay(l) + pacer_debt(&l->pacer, now);
+		if (delay < best_delay) {
+			best = l;
+			best_delay = delay;
+		}
+	}
+	return best;
+}
+
 void
 sched_charge_ahead(struct link *l, size_t len, mono_t now)
 {
@@ -207,7 +233,7 @@ sched_ready_at(const struct tunnel *t)
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		const struct link *l = &t->links[i];
 
-		if (l->in_use && is_worth_it(t, l) &&
+		if (l->in_use && sched_is_worth_it(t, l) &&
 		    pacer_ready_at(&l->pacer) < first)
 			first = pacer_ready_at(&l->pacer);
 	}

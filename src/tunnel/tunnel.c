@@ -14,6 +14,8 @@
 #include "tunnel/tunnel.h"
 
 #define PUMP_MAX 256 /* packets sent before input gets its turn again */
+#define AGAIN_POLL (1 * NSEC_PER_MSEC)	/* until a link has room for a resend  \
+					 */
 #define TOO_BIG_GAP (1 * NSEC_PER_MSEC) /* between answers (RFC 4443, 2.4) */
 #define LOOP_LOG_PERIOD (30 * NSEC_PER_SEC)
 #define KEEPALIVE_IDLE (2 * NSEC_PER_SEC)
@@ -74,6 +76,7 @@ send_ahead(struct tunnel *t, struct link *l, struct pktbuf *pb, mono_t now)
 {
 	pb->bucket = (uint16_t)(pb->flow_hash % FQ_BUCKETS);
 	pb->bucket_seq = t->ahead.seq[pb->bucket]++ & FQ_SEQ_MASK;
+	pb = pktbuf_shrink(t->pool, pb);
 	sched_charge_ahead(l,
 	    tunnel_outer_len(
 		pb->len + session_overhead(&l->cur), &l->path.peer),
@@ -172,8 +175,12 @@ empty_queue(struct tunnel *t, mono_t now)
 {
 	struct pktbuf *pb;
 
+	arq_purge(t);
 	while ((pb = fq_dequeue(t->fq, now)) != NULL)
-		drop(t, pb, &t->stats.drop_no_link);
+		if (pb->sends == 0)
+			drop(t, pb, &t->stats.drop_no_link);
+		else
+			pktbuf_free(t->pool, pb);
 }
 
 mono_t
@@ -220,31 +227,44 @@ run_keepalives(struct tunnel *t, mono_t now)
 	return t->keepalive_due_at;
 }
 
+/* The next packet of the queue; false if none waits or no link is ready. */
+static bool
+send_next(struct tunnel *t, mono_t now)
+{
+	struct link *l;
+	struct pktbuf *pb;
+
+	if (fq_empty(t->fq) || (l = sched_next(t, now)) == NULL ||
+	    (pb = fq_dequeue(t->fq, now)) == NULL)
+		return false;
+	if (pb->sparse)
+		l = sched_sparse(t, now);
+	sched_charge(t, l, pb->len);
+	link_send_data(t, l, pb, now);
+	if (t->trials)
+		health_copy(t, pb, now);
+	pktbuf_free(t->pool, pb);
+	return true;
+}
+
 /* Sends what the pacers allow; true if there is more that they would allow. */
 static bool
 pump(struct tunnel *t, mono_t now)
 {
-	struct link *l;
 	size_t n = 0;
 	bool waiting;
 
-	while (n < PUMP_MAX && !fq_empty(t->fq) &&
-	       (l = sched_next(t, now)) != NULL) {
-		struct pktbuf *pb = fq_dequeue(t->fq, now);
-
-		if (pb == NULL)
-			break;
-		if (pb->sparse && !t->unpaced)
-			l = sched_sparse(t, now);
-		sched_charge(t, l, pb->len);
-		link_send_data(t, l, pb, now);
-		pktbuf_free(t->pool, pb);
+	while (n < PUMP_MAX && (arq_send(t, now) || send_next(t, now)))
 		n++;
-	}
 	waiting = !fq_empty(t->fq);
-	for (unsigned i = 0; i < LINKS_MAX; i++)
-		if (t->links[i].in_use)
-			pacer_set_backlogged(&t->links[i].pacer, waiting);
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		struct link *l = &t->links[i];
+
+		if (!l->in_use)
+			continue;
+		pacer_set_backlogged(&l->pacer, waiting);
+		l->idled |= !waiting || !sched_is_worth_it(t, l);
+	}
 	return n == PUMP_MAX && waiting;
 }
 
@@ -260,13 +280,14 @@ tunnel_run(struct tunnel *t, mono_t now)
 		if (due < next)
 			next = due;
 	}
-	due = reseq_run(t->reseq, now);
-	if (due < next)
-		next = due;
+	next = mono_earlier(next, reseq_run(t->reseq, now));
+	next = mono_earlier(next, feedback_run(t, now));
 	if (t->nup == 0)
 		empty_queue(t, now);
 	else if (pump(t, now))
 		return now;
+	if (arq_waits(t))
+		next = mono_earlier(next, now + AGAIN_POLL);
 	if (!fq_empty(t->fq) && sched_ready_at(t) < next)
 		next = sched_ready_at(t);
 	return next;

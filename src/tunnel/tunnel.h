@@ -13,6 +13,8 @@
 
 #include "base/util.h"
 #include "conf/conf.h"
+#include "tunnel/arq.h"
+#include "tunnel/feedback.h"
 #include "tunnel/flow.h"
 #include "tunnel/fq.h"
 #include "tunnel/handshake.h"
@@ -21,6 +23,7 @@
 #include "tunnel/reseq.h"
 
 #define TUNNEL_DGRAM_MAX 65535
+#define DEAD_MAX 8
 
 enum tunnel_event {
 	TUNNEL_WANT_SOCKET,  /* the link needs a socket, or a new one */
@@ -47,10 +50,11 @@ struct tunnel_ops {
 struct tunnel_stats {
 	uint64_t tx_packets, tx_bytes; /* inner, from the device, sent */
 	uint64_t rx_packets, rx_bytes; /* inner, delivered to the device */
-	uint64_t drop_no_link;	       /* no link was up */
-	uint64_t drop_malformed;       /* no IP packet */
-	uint64_t drop_loop;  /* addressed to one of our own link peers */
-	uint64_t fragmented; /* packets cut for the peer's MTU */
+	uint64_t tx_data;	 /* data packets sent, resends and copies too */
+	uint64_t drop_no_link;	 /* no link was up */
+	uint64_t drop_malformed; /* no IP packet */
+	uint64_t drop_loop;	 /* addressed to one of our own link peers */
+	uint64_t fragmented;	 /* packets cut for the peer's MTU */
 	uint64_t drop_too_big;
 	uint64_t drop_no_memory;
 	uint64_t drop_device; /* refused by our own device */
@@ -81,16 +85,22 @@ struct tunnel {
 	struct pktbuf_pool *pool;
 	struct fq *fq;
 	struct flow_key flow_key;
-	uint64_t vtime;	  /* of the link served last */
-	mono_t delay_min; /* one way, of the fastest link in use */
-	bool unpaced;	  /* a link in use has no rate: they take turns */
+	uint64_t vtime;	   /* of the link served last */
+	mono_t delay_min;  /* one way, of the fastest link in use */
+	mono_t delay_max;  /* ... and of the slowest */
+	uint64_t rate_Bps; /* of the links in use together */
+	bool trials;	   /* a link is on trial */
 	mono_t keepalive_due_at;
 	bool busy;		 /* packets flowed since the last keepalive */
 	uint32_t path_mtu_bytes; /* the longest packet that both devices take */
 	mono_t too_big_at;	 /* no earlier answer to a longer one */
 	struct numbering ordinary, ahead;
-	struct reseq *reseq;	/* of what the peer sends */
-	uint64_t peer_instance; /* whose numbers it knows */
+	struct reseq *reseq; /* of what the peer sends */
+	struct arq arq;
+	struct feedback feedback;
+	uint64_t peer_instance;	 /* whose numbers it knows */
+	uint64_t dead[DEAD_MAX]; /* processes before that one */
+	size_t ndead;
 	/* stats */
 	struct tunnel_stats stats;
 	struct log_limit log_loop;
@@ -117,6 +127,9 @@ void tunnel_link_addrs(struct tunnel *t, unsigned slot, const union addr *addrs,
     size_t n, mono_t now);
 /* The link's socket refused a datagram with this errno. */
 void tunnel_link_error(struct tunnel *t, unsigned slot, int error, mono_t now);
+/* ... namely this one, which tunnel_ops.send had passed on. */
+void tunnel_link_refused(struct tunnel *t, unsigned slot, const uint8_t *dgram,
+    size_t len, int error, mono_t now);
 /* A packet from the device; takes over pb. */
 void tunnel_input(struct tunnel *t, struct pktbuf *pb, mono_t now);
 /* A datagram from a link's socket; takes over pb. */
@@ -141,6 +154,9 @@ void tunnel_local(
     const struct tunnel *t, const struct link *l, struct hs_local *me);
 
 /* sched.c */
+/* A link whose packets come this much later than those of the fastest carries
+ * no flow that could fill it: its wait would stop the flow. */
+#define SCHED_SPREAD_MAX (150 * NSEC_PER_MSEC)
 /* The link for the next packet of the queue, or NULL while none has credit. */
 struct link *sched_next(struct tunnel *t, mono_t now);
 /* For a packet of a sparse flow: the link on which it arrives first, among
@@ -149,6 +165,14 @@ struct link *sched_sparse(struct tunnel *t, mono_t now);
 /* The link on which a priority packet arrives first, among those where such
  * packets leave room for others; NULL: it has to queue. */
 struct link *sched_first(struct tunnel *t, mono_t now);
+/* The link by which a lost packet arrives first, rather not one that lost it;
+ * NULL: none has room for it now. */
+struct link *sched_again(struct tunnel *t, const struct pktbuf *pb, mono_t now);
+/* The link other than `except` by which a control packet arrives first. */
+struct link *sched_soonest(
+    struct tunnel *t, const struct link *except, mono_t now);
+/* May a backlogged flow use this link now? */
+bool sched_is_worth_it(const struct tunnel *t, const struct link *l);
 /* Counts a packet of the queue to the link's share. */
 void sched_charge(struct tunnel *t, struct link *l, size_t len);
 /* A link comes (back) into use: it gets no credit for the time it was away. */
@@ -159,7 +183,8 @@ void sched_restart(struct tunnel *t);
 void sched_charge_ahead(struct link *l, size_t len, mono_t now);
 /* When the queue can go on: the earliest credit of a link in use. */
 mono_t sched_ready_at(const struct tunnel *t);
-/* A link that carries packets now: up, and no fallback while others are. */
-bool sched_in_use(const struct tunnel *t, const struct link *l);
+/* How fit a link is to carry packets, 0: not at all.  The fittest ones do:
+ * first those that are not on trial, then those that are no fallback. */
+int sched_fitness(const struct link *l);
 
 #endif

@@ -53,6 +53,7 @@ make_queue(struct tunnel *t)
 	pktbuf_set_quota(t->pool, PKTBUF_QUEUE, memory / 2);
 	pktbuf_set_quota(t->pool, PKTBUF_RETAIN, memory / 4);
 	pktbuf_set_quota(t->pool, PKTBUF_RESEQ, memory / 4);
+	arq_init(t);
 	t->fq = fq_new(t->pool, &params);
 	t->reseq = reseq_new(t->pool, deliver, t);
 	return t->fq == NULL || t->reseq == NULL ? -1 : 0;
@@ -93,7 +94,11 @@ tunnel_free(struct tunnel *t)
 		session_clear(&t->links[i].cur);
 		session_clear(&t->links[i].prev);
 		link_hs_reset(&t->links[i]);
+		if (t->pool != NULL)
+			retain_clear(&t->links[i].retain, t->pool);
 	}
+	if (t->pool != NULL)
+		arq_purge(t);
 	hs_keys_clear(&t->keys[0]);
 	hs_keys_clear(&t->keys[1]);
 	reseq_free(t->reseq);
@@ -286,6 +291,21 @@ tunnel_link_error(struct tunnel *t, unsigned slot, int error, mono_t now)
 	link_set_down(t, l, reason, now);
 }
 
+void
+tunnel_link_refused(struct tunnel *t, unsigned slot, const uint8_t *dgram,
+    size_t len, int error, mono_t now)
+{
+	struct link *l = &t->links[slot];
+	struct arq_loss loss = { t, l, now, false };
+	struct wire_header h;
+
+	if (!l->used)
+		return;
+	if (wire_get_header(&h, dgram, len) == 0 && h.type == WIRE_DATA)
+		retain_refused(&l->retain, h.seq, arq_lost, &loss);
+	tunnel_link_error(t, slot, error, now);
+}
+
 /* --- reload --- */
 
 void
@@ -338,10 +358,69 @@ reload_link(struct tunnel *t, unsigned slot, enum conf_link_change change,
 struct bond_shape {
 	mono_t delay_min, delay_max;
 	uint64_t rate_Bps;
-	bool unlimited; /* a link has no rate */
 	size_t links;
 	uint32_t up; /* mask of the wire numbers of links that are up */
 };
+
+/* The fittest links carry packets. */
+static void
+choose_links(struct tunnel *t)
+{
+	int best = 1;
+
+	t->trials = false;
+	for (unsigned i = 0; i < LINKS_MAX; i++)
+		if (sched_fitness(&t->links[i]) > best)
+			best = sched_fitness(&t->links[i]);
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		struct link *l = &t->links[i];
+
+		l->in_use = sched_fitness(l) == best;
+		t->trials |= l->used && l->up && l->trial.on;
+	}
+}
+
+/*
+ * Where the peer reports one-way delays, these tell how links compare, exactly;
+ * the fastest one's own is half its round trip.
+ */
+static void
+compare_delays(struct tunnel *t)
+{
+	const struct link *fastest = NULL;
+
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		struct link *l = &t->links[i];
+
+		l->delay_est = l->srtt / 2;
+		if (l->in_use && l->delay.known &&
+		    (fastest == NULL ||
+			delay_diff(&l->delay, &fastest->delay) < 0))
+			fastest = l;
+	}
+	for (unsigned i = 0; fastest != NULL && i < LINKS_MAX; i++) {
+		struct link *l = &t->links[i];
+
+		if (l->used && l->delay.known)
+			l->delay_est = fastest->srtt / 2 +
+				       delay_diff(&l->delay, &fastest->delay);
+	}
+}
+
+/* What the links that are faster than this one can take. */
+static uint64_t
+faster_than(const struct tunnel *t, const struct link *l)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		const struct link *o = &t->links[i];
+
+		if (o->in_use && link_delay(o) < link_delay(l))
+			sum += o->pacer.rate_Bps;
+	}
+	return sum == 0 ? 1 : sum;
+}
 
 static void
 shape_of(struct tunnel *t, struct bond_shape *b)
@@ -349,10 +428,11 @@ shape_of(struct tunnel *t, struct bond_shape *b)
 	memset(b, 0, sizeof(*b));
 	b->delay_min = MONO_NEVER;
 	t->path_mtu_bytes = t->mtu_bytes;
+	choose_links(t);
+	compare_delays(t);
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		struct link *l = &t->links[i];
 
-		l->in_use = sched_in_use(t, l);
 		if (l->used && l->up)
 			b->up |= UINT32_C(1) << l->wire_id;
 		if (!l->in_use)
@@ -361,14 +441,20 @@ shape_of(struct tunnel *t, struct bond_shape *b)
 		if (l->peer_mtu != 0 && l->peer_mtu < t->path_mtu_bytes)
 			t->path_mtu_bytes = l->peer_mtu;
 		b->rate_Bps += l->pacer.rate_Bps;
-		b->unlimited |= l->pacer.rate_Bps == 0;
 		if (link_delay(l) < b->delay_min)
 			b->delay_min = link_delay(l);
-		if (link_delay(l) > b->delay_max)
-			b->delay_max = link_delay(l);
+		l->faster_Bps = faster_than(t, l);
 	}
 	if (b->links == 0)
 		b->delay_min = 0;
+	b->delay_max = b->delay_min;
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		mono_t delay = link_delay(&t->links[i]);
+
+		if (t->links[i].in_use && delay > b->delay_max &&
+		    delay <= b->delay_min + SCHED_SPREAD_MAX)
+			b->delay_max = delay;
+	}
 }
 
 /* rate x span, in bytes; rates up to 1 TB/s and spans up to 10 s fit. */
@@ -391,17 +477,16 @@ tunnel_retune(struct tunnel *t)
 	if (b.links == 0)
 		return;
 	t->delay_min = b.delay_min;
-	t->unpaced = b.unlimited;
+	t->delay_max = b.delay_max;
+	t->rate_Bps = b.rate_Bps;
 	spread = b.delay_max - b.delay_min;
-	if (b.rate_Bps != 0 && !b.unlimited)
+	if (b.rate_Bps != 0)
 		mtu_time = (mono_t)(1500 * (uint64_t)NSEC_PER_SEC * 3 / 2 /
 				    b.rate_Bps);
 	p.target = mtu_time > CODEL_TARGET ? mtu_time : CODEL_TARGET;
 	p.target += spread;
 	p.interval = CODEL_INTERVAL + spread;
-	bytes = most;
-	if (!b.unlimited)
-		bytes = bytes_in(b.rate_Bps, p.interval + 2 * b.delay_max);
+	bytes = bytes_in(b.rate_Bps, p.interval + 2 * b.delay_max);
 	if (bytes < QUEUE_MIN)
 		bytes = QUEUE_MIN;
 	if (bytes > most)

@@ -57,8 +57,10 @@ enum wire_control {
 	WIRE_PROBE,	    /* payload: 8 bytes; path check of a new address */
 	WIRE_PROBE_ACK,	    /* the same 8 bytes, by the way the probe came */
 	WIRE_BYE,    /* orderly end: the peer takes the link down at once */
-	WIRE_REPORT, /* reserved: reports of all links */
-	WIRE_RENEW   /* the server's settings changed: a handshake, please */
+	WIRE_REPORT, /* payload: report.h; what arrived by all links */
+	WIRE_RENEW,  /* the server's settings changed: a handshake, please */
+	WIRE_SKIP,   /* payload: arq.h; packets that will not be sent again */
+	WIRE_ASK     /* a report by this line, please */
 };
 
 struct wire_header {

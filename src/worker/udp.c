@@ -224,7 +224,17 @@ set_source(struct msghdr *msg, union control *control, const union addr *local)
 	}
 }
 
-/* Sends n messages of a link; what the kernel refuses is counted and gone. */
+static void
+refuse(struct udp *u, unsigned slot, const struct mmsghdr *m, int error,
+    mono_t now)
+{
+	const struct iovec *iov = m->msg_hdr.msg_iov;
+
+	tunnel_link_refused(
+	    u->tunnel, slot, iov->iov_base, iov->iov_len, error, now);
+}
+
+/* Sends n messages of a link; what the kernel refuses goes back. */
 static void
 send_messages(
     struct udp *u, unsigned slot, struct mmsghdr *msgs, size_t n, mono_t now)
@@ -247,7 +257,7 @@ send_messages(
 		/* A full socket will not take the next one either. */
 		error = errno;
 		do
-			tunnel_link_error(u->tunnel, slot, error, now);
+			refuse(u, slot, &msgs[sent], error, now);
 		while (++sent < n && error == EAGAIN);
 	}
 }

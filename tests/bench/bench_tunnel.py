@@ -3,11 +3,10 @@
 usage: tests/net/lab /usr/bin/python3 tests/bench/bench_tunnel.py
        [--quick] [-o FILE]... [OPTION...] [ROW...]
 
-In the directory of the build, or with MLVPN_BUILD naming it. Every figure is a
-ratio or a difference within one run, as the machine may be busy with other
-things. Lines are configured at their emulated rate unless the row says
-otherwise, both counting outer IP bytes; the ceiling of a goodput is the sum of
-the rates x inner TCP payload / outer IP bytes."""
+In the directory of the build, or with MLVPN_BUILD naming it. Every figure is a ratio or a difference within one run, as the machine may be
+busy with other things. Lines are configured at their emulated rate unless the
+row says otherwise, both counting outer IP bytes; the ceiling of a goodput is
+the sum of the rates x inner TCP payload / outer IP bytes."""
 import argparse
 import importlib
 import os
@@ -44,7 +43,7 @@ def commit():
 def about(args, began):
     return {"commit": commit(), "kernel": platform.release(),
             "processors": os.cpu_count(), "quick": args.quick,
-            "arguments": sys.argv[1:], "load": os.getloadavg()[2],
+            "arguments": sys.argv[1:],
             "minutes": round((time.monotonic() - began) / 60, 1)}
 
 
@@ -61,7 +60,7 @@ def arguments():
         "in both directions, else each sender has one")
     add("--seconds", type=float, help="measured seconds of a flow")
     add("--skip", type=float, help="seconds before they count")
-    add("--late", type=float, help="the same for CUBIC in the environments")
+    add("--late", type=float, help="the same for CUBIC after 30 s")
     add("--jobs", type=int, default=3, help="labs at once")
     add("--mbit", type=float, default=250, help="and their Mbit/s together")
     add("--only", action="append", default=[], metavar="ENVIRONMENT",

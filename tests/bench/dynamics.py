@@ -126,8 +126,7 @@ def black_hole(wires, congestion, way="up", dead=3.0, after=5.0):
     with world(wires, tick_us=EXACT) as lab:
         log = Log(lab, way, congestion, seconds=4.5 + dead + after)
         ping = measure.Ping(log.source, measure.inner(log.sink),
-                            interval=0.05,
-                            count=round(20 * (dead + after + 2)))
+                            interval=0.05, count=round(20 * (dead + after) + 40))
         pinged_at = time.monotonic()
         time.sleep(1)
         line, before = busiest(lab, way), loss_counters(lab, way)

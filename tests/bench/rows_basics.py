@@ -49,8 +49,8 @@ def shares(current):
 def flooded(rate, seconds=3):
     """The line's counters while more enters the tunnel than fits. Nobody
     receives: two cores are not enough for a sender and a receiver of 1 Gbit/s
-    and the line between them."""
-    with Lab([Line(delay=2)], quiet=True, tick_us=300) as lab:
+    and the line between them, nor for a sender that has to wait."""
+    with Lab([Line(delay=2)]) as lab:
         confs = {side: lab.conf(side, timeout=300) for side in "ab"}
         for side in "ba":
             confs[side]["l1"]["bandwidth_upload"] = rate

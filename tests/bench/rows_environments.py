@@ -3,12 +3,14 @@ better of its lines alone, both through mlvpn and in the same run."""
 from suite import row
 from worlds import ENVIRONMENTS, Kind, better, ceiling
 
+FLOWS = (Kind(late=True), Kind("bbr"), Kind(parallel=4))
+
+
 def flows(plan):
     """Each kind of flow with both senders; unless both directions are asked
     for, each sender has one of them."""
     found = []
-    kinds = (Kind(late=plan.late), Kind("bbr"), Kind(parallel=4))
-    for flow in kinds[:1] if plan.quick else kinds:
+    for flow in FLOWS[:1] if plan.quick else FLOWS:
         for dupthresh in (False, True):
             ways = ("up", "down") if plan.both else \
                 ("down",) if dupthresh and len(plan.ways) > 1 else ("up",)
@@ -74,7 +76,7 @@ def environments(current):
              for kind in flows(current.plan) for name in names]
     beside = [(name, kind, current.mptcp(ENVIRONMENTS[name], kind))
               for name in names if name in current.plan.mptcp
-              for kind in [Kind(late=current.plan.late)]]
+              for kind in FLOWS[:1]]
     for one in asked:
         judge(current, *one)
     for name, kind, future in beside:

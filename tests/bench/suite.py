@@ -21,7 +21,7 @@ class Plan(NamedTuple):
     """Seconds of a measurement, and how much is measured."""
     seconds: float = 10
     skip: float = 4  # before it counts
-    late: float = 30  # the same for CUBIC in the environments
+    late: float = 30  # the same for "CUBIC after 30 s"
     ways: tuple = ("up", "down")
     quick: bool = False  # only CUBIC in the environments, fewer repeats
     both: bool = False  # environments: each flow in both directions

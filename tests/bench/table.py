@@ -55,7 +55,7 @@ def flow_name(kind):
     name = kind["congestion"].upper()
     if kind["parallel"] > 1:
         name = f"{kind['parallel']} {name}"
-    return name + (f" after {kind['late']:g} s" if kind["late"] else "")
+    return name + (" late" if kind["late"] else "")
 
 
 def environment_cell(found):

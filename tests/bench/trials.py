@@ -29,15 +29,12 @@ def set_kernel(host, **values):
                          for key, value in values.items()))
 
 
-def no_patience(lab, kind):
-    """Three duplicate acknowledgements are a loss, and the sender never finds
-    out that it was none. Linux 6.17 ignores tcp_recovery=0; without SACK it
-    still counts to three. BBR keeps SACK: without it, what its start loses
-    takes seconds to repair, on any line."""
-    source, sink = ends(lab, kind.way)
-    set_kernel(source, tcp_recovery=0, tcp_max_reordering=3, tcp_timestamps=0,
-               tcp_sack=1 if kind.congestion == "bbr" else 0)
-    set_kernel(sink, tcp_dsack=0)
+def no_patience(host):
+    """Three duplicate acknowledgements are a loss, and nobody finds out later
+    that it was none. Linux 6.17 ignores tcp_recovery=0: without SACK it still
+    counts to three, and without time stamps it cannot take it back."""
+    set_kernel(host, tcp_recovery=0, tcp_max_reordering=3, tcp_sack=0,
+               tcp_timestamps=0)
 
 
 def ends(lab, way):
@@ -46,7 +43,7 @@ def ends(lab, way):
 
 
 def skip_of(kind, plan):
-    return kind.late or plan.skip
+    return plan.late if kind.late else plan.skip
 
 
 def goodput(wires, kind, plan):
@@ -54,7 +51,7 @@ def goodput(wires, kind, plan):
     with world(wires) as lab:
         source, sink = ends(lab, kind.way)
         if kind.dupthresh:
-            no_patience(lab, kind)
+            no_patience(source)
         got = measure.tcp(source, sink, congestion=kind.congestion,
                           seconds=plan.seconds, skip=skip_of(kind, plan),
                           parallel=kind.parallel)
@@ -113,7 +110,7 @@ def mptcp(wires, kind, plan):
     with world(wires, start=False) as lab:
         source, sink = ends(lab, kind.way)
         if kind.dupthresh:
-            no_patience(lab, kind)
+            no_patience(source)
         got = measure.tcp(source, sink, to=announce(lab, sink),
                           congestion=kind.congestion, wrap=MPTCP,
                           seconds=plan.seconds, skip=skip_of(kind, plan),

@@ -38,16 +38,13 @@ class Kind(NamedTuple):
     congestion: str = "cubic"
     parallel: int = 1
     way: str = "up"
-    late: float = 0  # seconds before it counts, where not the usual ones
+    late: bool = False  # what counts begins after 30 s
     dupthresh: bool = False
 
     def __str__(self):
-        name = self.congestion.upper()
-        if self.parallel > 1:
-            name = f"{self.parallel} {name}"
-        if self.late:
-            name += f" after {self.late:g} s"
-        return f"{name}{', 3 dup ACKs' if self.dupthresh else ''}, {self.way}"
+        return (f"{f'{self.parallel} ' if self.parallel > 1 else ''}"
+                f"{self.congestion.upper()}{' 30 s' if self.late else ''}"
+                f"{', 3 dup ACKs' if self.dupthresh else ''}, {self.way}")
 
 
 def environment(*lines):

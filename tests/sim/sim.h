@@ -123,7 +123,8 @@ struct sim_end {
 	uint64_t sent_bytes;
 	uint64_t dropped;   /* by engines that are gone */
 	uint64_t refused;   /* datagrams dropped by engines that are gone */
-	uint64_t gone_data; /* DATA sealed by engines that are gone */
+	uint64_t gone_sent; /* inner packets sent by engines that are gone */
+	uint64_t gone_data; /* DATA sealed by them, resends too */
 	bool bond_up;
 	uint64_t events[TUNNEL_BOND_DOWN + 1];
 };

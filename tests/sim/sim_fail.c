@@ -527,6 +527,8 @@ START_TEST(a_fallback_carries_only_while_it_must)
 	ck_assert_uint_gt(s->line[1].dir[CLIENT].data, 3000);
 	sim_cut(s, 0, false);
 	ck_assert(sim_wait_up(s, 2, 3 * SEC));
+	/* It has to prove itself first. */
+	sim_for(s, 500 * MSEC);
 	s->line[1].dir[CLIENT].data = 0;
 	sim_for(s, 3 * SEC);
 	ck_assert_uint_eq(s->line[1].dir[CLIENT].data, 0);

@@ -484,7 +484,8 @@ bury(struct sim *s, int end)
 	s->calling = end;
 	e->dropped = sim_dropped(e);
 	e->refused = sim_refused(e);
-	e->gone_data += e->t->stats.tx_packets;
+	e->gone_sent += e->t->stats.tx_packets;
+	e->gone_data += e->t->stats.tx_data;
 	tunnel_free(e->t);
 	e->t = NULL;
 	e->run_at = MONO_NEVER;

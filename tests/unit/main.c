@@ -39,6 +39,7 @@
 	suite(pacer) \
 	suite(delay) \
 	suite(rate) \
+	suite(retain) \
 	suite(wire) \
 	suite(report) \
 	suite(meter) \

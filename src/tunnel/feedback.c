@@ -1,0 +1,326 @@
+/*
+ * A report goes out every 25 ms while packets come, at once when one is
+ * missing, and twice after the last one, so that nothing at the end of a burst
+ * stays unknown.  It travels ahead of the queue on the link where it arrives
+ * first, and on a second one while any line is suspect.
+ */
+#include "config.h"
+
+#include "base/util.h"
+#include "tunnel/arq.h"
+#include "tunnel/feedback.h"
+#include "tunnel/tunnel.h"
+
+#define CARRIED (300 * NSEC_PER_MSEC) /* a line that carries packets, or did   \
+				       */
+/* A packet is taken for lost when it is that much later than others were; more
+ * where delays vary. */
+#define OVERDUE (20 * NSEC_PER_MSEC)
+
+void
+feedback_owe(struct tunnel *t, uint32_t bytes)
+{
+	t->feedback.owed = 2;
+	if (t->feedback.bytes < UINT32_MAX - bytes)
+		t->feedback.bytes += bytes;
+}
+
+void
+feedback_reset(struct tunnel *t)
+{
+	t->feedback.told = false;
+}
+
+/* --- ours --- */
+
+static size_t
+compose(struct tunnel *t, uint8_t out[REPORT_MAX], mono_t now)
+{
+	struct report_link r;
+	size_t len = 0, n;
+
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		struct link *l = &t->links[i];
+
+		if (!l->used || !l->cur.used ||
+		    !meter_report(&l->meter, &r, now))
+			continue;
+		r.link = l->wire_id;
+		n = report_put(out + len, REPORT_MAX - len, &r);
+		len += n;
+	}
+	return len;
+}
+
+static void
+send_report(struct tunnel *t, struct link *l, const uint8_t *payload,
+    size_t len, mono_t now)
+{
+	link_send_control(
+	    t, l, &l->cur, WIRE_REPORT, payload, len, &l->path, now);
+	t->feedback.credit -= (int64_t)len + 60;
+	t->feedback.stats.tx_reports++;
+}
+
+/* May one of the lines be dead, in either direction? */
+static bool
+in_doubt(const struct tunnel *t, mono_t now)
+{
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		const struct link *l = &t->links[i];
+		mono_t silent = now - l->meter.heard_at;
+
+		if (!l->used || !l->up)
+			continue;
+		if (l->trial.on ||
+		    (silent > FEEDBACK_QUIET && silent < CARRIED))
+			return true;
+	}
+	return false;
+}
+
+static void
+report(struct tunnel *t, mono_t now)
+{
+	struct feedback *f = &t->feedback;
+	struct link *first = sched_soonest(t, NULL, now), *second = NULL;
+	uint8_t payload[REPORT_MAX];
+	size_t len;
+
+	f->reported_at = now;
+	f->bytes = 0;
+	if (f->owed > 0)
+		f->owed--;
+	if (first == NULL || (len = compose(t, payload, now)) == 0)
+		return;
+	if (in_doubt(t, now))
+		second = sched_soonest(t, first, now);
+	send_report(t, first, payload, len, now);
+	if (second != NULL)
+		send_report(t, second, payload, len, now);
+}
+
+void
+feedback_answer(struct tunnel *t, struct link *l, mono_t now)
+{
+	uint8_t payload[REPORT_MAX];
+	size_t len = compose(t, payload, now);
+
+	if (len > 0)
+		send_report(t, l, payload, len, now);
+}
+
+static void
+refill(struct tunnel *t, mono_t now)
+{
+	struct feedback *f = &t->feedback;
+	mono_t span = now - f->credit_at;
+	uint64_t rate = t->rate_Bps / FEEDBACK_SHARE;
+
+	if (span < NSEC_PER_MSEC)
+		return;
+	f->credit_at = now;
+	if (span > NSEC_PER_SEC)
+		span = NSEC_PER_SEC;
+	f->credit += (int64_t)(rate * (uint64_t)(span / NSEC_PER_USEC) /
+			       (NSEC_PER_SEC / NSEC_PER_USEC));
+	if (f->credit > FEEDBACK_SAVED)
+		f->credit = FEEDBACK_SAVED;
+}
+
+/* When the credit allows another report, which is never longer than a while. */
+static mono_t
+affordable_at(const struct tunnel *t)
+{
+	const struct feedback *f = &t->feedback;
+	uint64_t rate = t->rate_Bps / FEEDBACK_SHARE;
+	mono_t wait = FEEDBACK_GAP_MAX;
+
+	if (f->credit >= 0)
+		return 0;
+	if (rate > 0 && (uint64_t)-f->credit * 4 < rate)
+		wait = (mono_t)((uint64_t)-f->credit * NSEC_PER_SEC / rate);
+	if (f->credit_at + wait > f->reported_at + FEEDBACK_GAP_MAX)
+		return f->reported_at + FEEDBACK_GAP_MAX;
+	return f->credit_at + wait;
+}
+
+static mono_t
+report_due_at(const struct tunnel *t)
+{
+	const struct feedback *f = &t->feedback;
+	mono_t due = MONO_NEVER, hole, first;
+
+	if (f->owed > 0)
+		due = f->reported_at + (f->bytes >= FEEDBACK_BUSY_BYTES
+					       ? FEEDBACK_GAP
+					       : FEEDBACK_GAP_SLOW);
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		if (!t->links[i].used || t->links[i].meter.nholes == 0)
+			continue;
+		hole = meter_due_at(&t->links[i].meter);
+		if (hole == MONO_NEVER)
+			continue;
+		first = f->reported_at + FEEDBACK_HOLE_GAP;
+		due = mono_earlier(due, hole > first ? hole : first);
+	}
+	if (due != MONO_NEVER && affordable_at(t) > due)
+		return affordable_at(t);
+	return due;
+}
+
+/* --- asking --- */
+
+static bool
+is_waiting(const struct tunnel *t)
+{
+	for (unsigned i = 0; i < LINKS_MAX; i++)
+		if (t->links[i].used && t->links[i].retain.data > 0)
+			return true;
+	return false;
+}
+
+static mono_t
+oldest_flight(const struct tunnel *t)
+{
+	mono_t oldest = MONO_NEVER;
+
+	for (unsigned i = 0; i < LINKS_MAX; i++)
+		if (t->links[i].used && t->links[i].retain.data > 0)
+			oldest = mono_earlier(
+			    oldest, retain_oldest_at(&t->links[i].retain));
+	return oldest;
+}
+
+/* Packets are in flight and no report comes: asks by every link, and the
+ * answer comes by the same. */
+static mono_t
+run_asking(struct tunnel *t, mono_t now)
+{
+	struct feedback *f = &t->feedback;
+	mono_t wait, from;
+
+	if (t->nup == 0 || !is_waiting(t)) {
+		f->asks = 0;
+		return MONO_NEVER;
+	}
+	from = oldest_flight(t);
+	if (f->told_at > from)
+		from = f->told_at;
+	if (f->asked_at > from)
+		from = f->asked_at;
+	wait = FEEDBACK_ASK << (f->asks < 4 ? f->asks : 4);
+	if (wait > FEEDBACK_ASK_MAX)
+		wait = FEEDBACK_ASK_MAX;
+	wait += 2 * t->delay_max;
+	if (now < from + wait)
+		return from + wait;
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		struct link *l = &t->links[i];
+
+		if (!l->used || !l->up || !l->cur.used)
+			continue;
+		link_send_control(
+		    t, l, &l->cur, WIRE_ASK, NULL, 0, &l->path, now);
+		f->stats.asks++;
+	}
+	f->asks++;
+	f->asked_at = now;
+	return now + wait;
+}
+
+mono_t
+feedback_run(struct tunnel *t, mono_t now)
+{
+	mono_t due;
+
+	refill(t, now);
+	due = report_due_at(t);
+	if (now >= due) {
+		report(t, now);
+		due = report_due_at(t);
+	}
+	return mono_earlier(due, run_asking(t, now));
+}
+
+/* --- the peer's --- */
+
+static struct link *
+find_link(struct tunnel *t, uint8_t wire_id)
+{
+	for (unsigned i = 0; i < LINKS_MAX; i++)
+		if (t->links[i].used && t->links[i].cur.used &&
+		    t->links[i].wire_id == wire_id)
+			return &t->links[i];
+	return NULL;
+}
+
+/* By our clock: what was sent before should have been in the report. */
+static mono_t
+expected_before(const struct link *l, uint32_t stamp, mono_t margin, mono_t now)
+{
+	mono_t flight =
+	    l->delay.last > l->delay.mean ? l->delay.last : l->delay.mean;
+	/* Its clock less the delay is ours. */
+	uint32_t units = (uint32_t)(flight / WIRE_STAMP_UNIT);
+	mono_t age = wire_stamp_rtt((stamp - units) & WIRE_STAMP_MASK, now);
+
+	return now - age - margin;
+}
+
+static void
+settle(struct tunnel *t, struct link *l, const struct report_link *r,
+    uint32_t stamp, bool newer, mono_t now)
+{
+	struct arq_loss loss = { t, l, now, false };
+	struct retain_result res;
+	mono_t margin;
+
+	if (!retain_report(&l->retain, t->pool, r, arq_lost, &loss, &res)) {
+		t->feedback.stats.bad_reports++;
+		return;
+	}
+	l->stats.lost += res.lost;
+	if (!newer)
+		return;
+	if (r->packets != l->told.packets)
+		delay_sample(&l->delay, r->owd_min, r->owd_last, now);
+	margin = OVERDUE + 4 * l->delay.var + pacer_cost(&l->pacer, 1500);
+	retain_overdue(&l->retain, expected_before(l, stamp, margin, now),
+	    arq_lost, &loss);
+	health_report(
+	    t, l, r, expected_before(l, stamp, health_patience(l), now), now);
+}
+
+void
+feedback_input(struct tunnel *t, const uint8_t *payload, size_t len,
+    uint32_t stamp, mono_t now)
+{
+	struct feedback *f = &t->feedback;
+	uint32_t span = (stamp - f->told_stamp) & WIRE_STAMP_MASK;
+	bool newer = !f->told || (span != 0 && span <= WIRE_STAMP_MASK / 2);
+	struct report_link r;
+	struct link *l;
+	size_t n;
+
+	f->stats.rx_reports++;
+	f->told_at = now;
+	f->asks = 0;
+	for (; len > 0; payload += n, len -= n) {
+		if ((n = report_get(&r, payload, len)) == 0) {
+			f->stats.bad_reports++;
+			break;
+		}
+		if ((l = find_link(t, r.link)) == NULL)
+			continue;
+		settle(t, l, &r, stamp, newer, now);
+		if (newer)
+			link_take_rate(t, l, &r,
+			    f->told ? (mono_t)span * WIRE_STAMP_UNIT : 0, now);
+	}
+	if (newer) {
+		f->told = true;
+		f->told_stamp = stamp;
+	}
+	arq_flush_skips(t, now);
+}

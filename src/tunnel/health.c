@@ -1,0 +1,203 @@
+/*
+ * Evidence comes from the peer's reports only: they say what arrived, by a
+ * clock that stands still when the peer does, so a busy peer is not taken for a
+ * dead line.  The last fit link is never put on trial.
+ */
+#include "config.h"
+
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "tunnel/arq.h"
+#include "tunnel/health.h"
+#include "tunnel/link.h"
+#include "tunnel/tunnel.h"
+
+mono_t
+health_patience(const struct link *l)
+{
+	return HEALTH_SILENCE + 4 * l->delay.var + pacer_cost(&l->pacer, 1500);
+}
+
+/* Is there another link to carry its packets? */
+static bool
+has_substitute(const struct tunnel *t, const struct link *l)
+{
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		const struct link *o = &t->links[i];
+
+		if (o != l && o->used && o->up && !o->trial.on)
+			return true;
+	}
+	return false;
+}
+
+static void
+begin(struct tunnel *t, struct link *l, enum health_cause cause,
+    uint32_t needed, mono_t now)
+{
+	struct trial *tr = &l->trial;
+
+	tr->on = true;
+	tr->cause = cause;
+	tr->since = now;
+	tr->needed = needed;
+	tr->counting = false;
+	tr->copied_at = 0;
+	tr->in_vain = 0;
+	l->stats.trials++;
+	tunnel_retune(t);
+	arq_inject(t, l, now);
+}
+
+static void
+end(struct tunnel *t, struct link *l, mono_t now)
+{
+	l->trial.on = false;
+	l->trial.ended_at = now;
+	l->loss.started = false;
+	sched_join(t, l);
+	tunnel_retune(t);
+	if (l->trial.cause == HEALTH_LOSSY)
+		log_info("link %s: used again", l->conf.name);
+}
+
+void
+health_up(struct tunnel *t, struct link *l, mono_t now)
+{
+	l->loss.started = false;
+	if (l->stats.flaps > 0 && has_substitute(t, l) &&
+	    now - l->failed_at < HEALTH_TRUST)
+		begin(t, l, HEALTH_RETURNED, HEALTH_GOOD_COPIES, now);
+}
+
+void
+health_down(struct link *l)
+{
+	l->trial.on = false;
+}
+
+/* --- silence --- */
+
+static void
+judge_silence(struct tunnel *t, struct link *l, mono_t expected, mono_t now)
+{
+	mono_t unheard = retain_unheard_at(&l->retain);
+	char reason[64];
+
+	if (unheard >= expected)
+		return;
+	if (!l->trial.on) {
+		if (has_substitute(t, l))
+			begin(t, l, HEALTH_SILENT, HEALTH_GOOD_COPIES, now);
+		return;
+	}
+	/* Small packets may pass where large ones do not: one that came back is
+	 * left on trial, or it would come and go. */
+	if (l->trial.cause != HEALTH_SILENT ||
+	    expected - unheard < (HEALTH_PERIODS - 1) * health_patience(l) ||
+	    !has_substitute(t, l))
+		return;
+	snprintf(reason, sizeof(reason), "nothing arrived for %lld ms",
+	    (long long)((now - unheard) / NSEC_PER_MSEC));
+	link_set_down(t, l, reason, now);
+}
+
+/* --- loss --- */
+
+static uint32_t
+needed_after_loss(struct trial *tr, mono_t now)
+{
+	if (tr->ended_at != 0 && now - tr->ended_at < HEALTH_TRUST)
+		tr->relapses += tr->relapses < 5;
+	else
+		tr->relapses = 0;
+	return HEALTH_LOSS_COPIES << tr->relapses;
+}
+
+static void
+judge_loss(
+    struct tunnel *t, struct link *l, const struct report_link *r, mono_t now)
+{
+	struct loss_span *s = &l->loss;
+	uint64_t expected = r->highest - s->highest;
+	uint32_t arrived = r->packets - s->packets;
+
+	if (s->started && r->highest >= s->highest &&
+	    expected < HEALTH_LOSS_SPAN)
+		return;
+	if (s->started && r->highest >= s->highest && arrived <= expected)
+		s->percent = (uint32_t)(100 - 100 * arrived / expected);
+	s->started = true;
+	s->highest = r->highest;
+	s->packets = r->packets;
+	if (s->percent <= HEALTH_LOSS_MAX || !has_substitute(t, l))
+		return;
+	log_info("link %s: %u %% lost, not used until that is better",
+	    l->conf.name, s->percent);
+	s->percent = 0;
+	begin(t, l, HEALTH_LOSSY, needed_after_loss(&l->trial, now), now);
+}
+
+/* --- trial --- */
+
+static void
+judge_trial(
+    struct tunnel *t, struct link *l, const struct report_link *r, mono_t now)
+{
+	struct trial *tr = &l->trial;
+	uint64_t expected = r->highest - tr->highest;
+	uint32_t arrived = r->packets - tr->packets;
+
+	if (tr->counting && r->highest > tr->highest)
+		tr->in_vain = 0;
+	if (tr->counting && r->highest >= tr->highest && expected < tr->needed)
+		return;
+	if (tr->counting && r->highest >= tr->highest &&
+	    arrived >= expected - expected / 10) {
+		end(t, l, now);
+		return;
+	}
+	tr->counting = true;
+	tr->highest = r->highest;
+	tr->packets = r->packets;
+}
+
+void
+health_report(struct tunnel *t, struct link *l, const struct report_link *r,
+    mono_t expected, mono_t now)
+{
+	if (!l->up)
+		return;
+	if (l->trial.on)
+		judge_trial(t, l, r, now);
+	else
+		judge_loss(t, l, r, now);
+	judge_silence(t, l, expected, now);
+}
+
+/* The longer nothing arrives, the rarer. */
+static mono_t
+copy_gap(const struct trial *tr)
+{
+	mono_t gap = HEALTH_COPY_GAP * (1 + tr->in_vain / 10);
+
+	return gap < HEALTH_COPY_GAP_MAX ? gap : HEALTH_COPY_GAP_MAX;
+}
+
+void
+health_copy(struct tunnel *t, struct pktbuf *pb, mono_t now)
+{
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		struct link *l = &t->links[i];
+
+		if (!l->used || !l->trial.on || !l->up || l->in_use ||
+		    now - l->trial.copied_at < copy_gap(&l->trial) ||
+		    !pacer_ready(&l->pacer, now))
+			continue;
+		l->trial.copied_at = now;
+		l->trial.in_vain++;
+		link_send_copy(t, l, pb, now);
+	}
+}

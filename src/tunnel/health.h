@@ -1,0 +1,70 @@
+/*
+ * Which links are fit to carry packets.  A line that brings nothing for longer
+ * than its delays explain, or that loses too much, is put on trial: its packets
+ * in flight go by other lines, and it gets copies of live packets until enough
+ * of them have arrived.  On trial it is still up; when nothing at all arrives
+ * it goes down.
+ */
+#ifndef MLVPN_TUNNEL_HEALTH_H
+#define MLVPN_TUNNEL_HEALTH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/util.h"
+#include "tunnel/report.h"
+
+#define HEALTH_SILENCE (40 * NSEC_PER_MSEC) /* and 4 deviations */
+#define HEALTH_PERIODS 3		    /* of silence: down */
+#define HEALTH_GOOD_COPIES 5		    /* in a row, after silence */
+#define HEALTH_LOSS_SPAN 64   /* packets over which loss is judged */
+#define HEALTH_LOSS_MAX 30    /* per cent */
+#define HEALTH_LOSS_COPIES 20 /* at most a tenth lost, after loss; doubled */
+#define HEALTH_LOSS_COPIES_MAX 640
+#define HEALTH_COPY_GAP (10 * NSEC_PER_MSEC)
+#define HEALTH_COPY_GAP_MAX (1 * NSEC_PER_SEC) /* where none arrives */
+/* A link that came back is trusted again after so long without trouble. */
+#define HEALTH_TRUST (30 * NSEC_PER_SEC)
+
+enum health_cause { HEALTH_SILENT, HEALTH_LOSSY, HEALTH_RETURNED };
+
+struct trial {
+	bool on;
+	enum health_cause cause;
+	mono_t since;
+	mono_t ended_at;  /* of the last one */
+	uint32_t needed;  /* copies that have to arrive */
+	bool counting;	  /* the next two are valid */
+	uint64_t highest; /* of the peer when counting began */
+	uint32_t packets;
+	mono_t copied_at;
+	unsigned in_vain;  /* copies since one arrived */
+	unsigned relapses; /* lossy again soon after */
+};
+
+/* What the reports said of loss lately. */
+struct loss_span {
+	bool started;
+	uint64_t highest;
+	uint32_t packets;
+	uint32_t percent; /* of the last full span */
+};
+
+struct tunnel;
+struct link;
+struct pktbuf;
+
+/* How long a busy line may be silent beyond its delay. */
+mono_t health_patience(const struct link *l);
+/* A report's part on l: what was sent before `expected` and is later than what
+ * the report names is missing. */
+void health_report(struct tunnel *t, struct link *l,
+    const struct report_link *r, mono_t expected, mono_t now);
+/* l came up: after a failure it has to prove itself. */
+void health_up(struct tunnel *t, struct link *l, mono_t now);
+/* l went down. */
+void health_down(struct link *l);
+/* pb has just been sent by another link: copies for those on trial. */
+void health_copy(struct tunnel *t, struct pktbuf *pb, mono_t now);
+
+#endif
