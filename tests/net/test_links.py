@@ -44,7 +44,8 @@ def test_a_dead_line_is_noticed_and_comes_back(make_lab):
     dead.cut()
     for daemon in (client, server):
         when, text = daemon.wait_log(r"link l1: down, peer 10\.1\.0\.\d:\d+, "
-                                     r"rtt \d+ ms, no answer for \d+ s",
+                                     r"rtt \d+ ms, (no answer for \d+ s|"
+                                     r"nothing arrived for \d+ ms)",
                                      TIMEOUT + 3, marks[daemon])
         assert when - cut_at < 2 * TIMEOUT + 2, text
         daemon.wait_hook("rtun_down", "l1", since=cut_time, timeout=3)
@@ -229,13 +230,14 @@ def test_a_fallback_line_waits_for_its_turn(make_lab):
 
 
 def test_a_bad_line_is_no_dead_line(make_lab):
-    """10 % loss in bursts, jitter and duplicates: the link stays up."""
+    """10 % loss in bursts, jitter and duplicates: the link stays up, and nearly
+    all packets arrive, as they are sent again."""
     lab = make_lab([Line("10mbit", delay=30, jitter=10)])
     client, server = start(lab, hooks=False)
     lab.lines[0].set(loss=10, burst=4, dup=2, reorder=2)
     marks = [daemon.mark() for daemon in (client, server)]
     got = measure.udp(lab.a, lab.b, rate=100, seconds=6)
     assert got["duplicates"] == 0
-    assert 0.02 < got["lost"] / got["sent"] < 0.25
+    assert got["lost"] / got["sent"] < 0.05
     for daemon, mark in zip((client, server), marks):
         assert not daemon.log("link l1: down", mark)
