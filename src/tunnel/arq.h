@@ -21,8 +21,8 @@
 #define ARQ_BUDGET_SHARE 15	   /* per cent of what is sent */
 #define ARQ_BUDGET_MAX (64 * 1024) /* bytes saved up */
 #define ARQ_SKIPS 128
-#define ARQ_SKIP_LEN 5 /* bytes: 1 priority, 10 bits bucket, 22 its sequence   \
-			*/
+/* Bytes: 1 priority, then 10 bits bucket and 22 bits its sequence. */
+#define ARQ_SKIP_LEN 5
 
 struct arq_stats {
 	uint64_t lost;	  /* data packets that were lost, or seemed so */

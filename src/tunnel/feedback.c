@@ -11,8 +11,8 @@
 #include "tunnel/feedback.h"
 #include "tunnel/tunnel.h"
 
-#define CARRIED (300 * NSEC_PER_MSEC) /* a line that carries packets, or did   \
-				       */
+/* A line that carries packets, or did. */
+#define CARRIED (300 * NSEC_PER_MSEC)
 /* A packet is taken for lost when it is that much later than others were; more
  * where delays vary. */
 #define OVERDUE (20 * NSEC_PER_MSEC)

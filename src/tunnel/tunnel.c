@@ -14,8 +14,7 @@
 #include "tunnel/tunnel.h"
 
 #define PUMP_MAX 256 /* packets sent before input gets its turn again */
-#define AGAIN_POLL (1 * NSEC_PER_MSEC)	/* until a link has room for a resend  \
-					 */
+#define AGAIN_POLL (1 * NSEC_PER_MSEC)	/* a link may have room again */
 #define TOO_BIG_GAP (1 * NSEC_PER_MSEC) /* between answers (RFC 4443, 2.4) */
 #define LOOP_LOG_PERIOD (30 * NSEC_PER_SEC)
 #define KEEPALIVE_IDLE (2 * NSEC_PER_SEC)

@@ -142,7 +142,6 @@ START_TEST(flapping_lines_leave_the_others_alone)
 	sim_until(s, 300 * SEC);
 	ck_assert_uint_eq(sim_link(s, CLIENT, 0)->stats.flaps, 0);
 	ck_assert_uint_eq(sim_link(s, SERVER, 0)->stats.flaps, 0);
-	/* No transport resends yet: a dead line swallows until noticed. */
 	ck_assert_uint_gt(f->got, f->sent / 2);
 	sim_check(s);
 	sim_free(s);
