@@ -277,7 +277,8 @@ settle(struct tunnel *t, struct link *l, const struct report_link *r,
 	mono_t margin;
 
 	if (!retain_report(&l->retain, t->pool, r, arq_lost, &loss, &res)) {
-		t->feedback.stats.bad_reports++;
+		/* What was sent before the peer began anew is forgotten. */
+		t->feedback.stats.bad_reports += r->highest >= l->tx_seq;
 		return;
 	}
 	l->stats.lost += res.lost;
