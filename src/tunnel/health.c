@@ -33,6 +33,14 @@ has_substitute(const struct tunnel *t, const struct link *l)
 	return false;
 }
 
+/* What is to come is judged alone. */
+static void
+forget_loss(struct link *l)
+{
+	l->loss.started = false;
+	l->loss.percent = 0;
+}
+
 static void
 begin(struct tunnel *t, struct link *l, enum health_cause cause,
     uint32_t needed, mono_t now)
@@ -56,7 +64,7 @@ end(struct tunnel *t, struct link *l, mono_t now)
 {
 	l->trial.on = false;
 	l->trial.ended_at = now;
-	l->loss.started = false;
+	forget_loss(l);
 	sched_join(t, l);
 	tunnel_retune(t);
 	if (l->trial.cause == HEALTH_LOSSY)
@@ -66,7 +74,7 @@ end(struct tunnel *t, struct link *l, mono_t now)
 void
 health_up(struct tunnel *t, struct link *l, mono_t now)
 {
-	l->loss.started = false;
+	forget_loss(l);
 	if (l->stats.flaps > 0 && has_substitute(t, l) &&
 	    now - l->failed_at < HEALTH_TRUST)
 		begin(t, l, HEALTH_RETURNED, HEALTH_GOOD_COPIES, now);
@@ -136,7 +144,6 @@ judge_loss(
 		return;
 	log_info("link %s: %u %% lost, not used until that is better",
 	    l->conf.name, s->percent);
-	s->percent = 0;
 	begin(t, l, HEALTH_LOSSY, needed_after_loss(&l->trial, now), now);
 }
 
