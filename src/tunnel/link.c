@@ -82,6 +82,8 @@ void
 link_forget_traffic(struct tunnel *t, struct link *l)
 {
 	retain_clear(&l->retain, t->pool);
+	l->stats.lost_before += l->meter.lost;
+	l->stats.reordered_before += l->meter.reordered;
 	meter_reset(&l->meter);
 	delay_reset(&l->delay);
 	l->loss.started = false;
@@ -322,6 +324,7 @@ count_data(struct tunnel *t, struct link *l, const struct pktbuf *pb)
 {
 	if (pb->sends > 0) {
 		l->stats.resent++;
+		t->arq.stats.resent++;
 		return;
 	}
 	t->stats.tx_packets++;

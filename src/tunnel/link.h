@@ -51,6 +51,11 @@ struct link_stats {
 	uint64_t resent;	/* packets of other links, sent again by it */
 	uint64_t copies;	/* sent to see whether it works */
 	uint64_t trials;	/* times it had to prove itself */
+	uint64_t held;		/* packets it brought that had to wait, */
+	uint64_t late;		/* that others had ceased to wait for, */
+	uint64_t duplicates;	/* that had come before */
+	/* before the numbers of the peer began anew; meter has the rest */
+	uint64_t lost_before, reordered_before;
 };
 
 /* Packets lost, from the growth of two totals; halved every few seconds. */

@@ -180,6 +180,14 @@ is_gone(const struct tunnel *t, const struct link *l, const struct session *s)
 	       ((l->peer_instance ^ t->peer_instance) & ~HS_LIFE_MASK) != 0;
 }
 
+static void
+count_fate(struct link *l, enum reseq_fate fate)
+{
+	l->stats.held += fate == RESEQ_HELD;
+	l->stats.late += fate == RESEQ_LATE;
+	l->stats.duplicates += fate == RESEQ_DUPLICATE;
+}
+
 /* To the device, when its turn has come. */
 static void
 resequence(struct tunnel *t, struct link *l, struct pktbuf *pb,
@@ -193,7 +201,7 @@ resequence(struct tunnel *t, struct link *l, struct pktbuf *pb,
 	pb->link = l->wire_id;
 	pb->prev_link = in->link;
 	reseq_heard(t->reseq, l->wire_id, in->stamp, now);
-	reseq_input(t->reseq, pb, now);
+	count_fate(l, reseq_input(t->reseq, pb, now));
 }
 
 static void

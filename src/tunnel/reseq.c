@@ -260,6 +260,7 @@ take_first(struct reseq *r, struct bucket *b)
 	TAILQ_REMOVE(&b->held, pb, entry);
 	b->nheld--;
 	r->stats.packets--;
+	r->stats.packets_of[pb->link % LINKS_MAX]--;
 	r->stats.bytes -= pb->len;
 	pktbuf_set_use(r->pool, pb, PKTBUF_IO);
 	return pb;
@@ -419,39 +420,41 @@ missing(const struct bucket *b, uint32_t seq)
 	return seq_diff(seq, end);
 }
 
-static void
+static enum reseq_fate
 drop_copy(struct reseq *r, struct pktbuf *pb)
 {
 	r->stats.duplicates++;
 	pktbuf_free(r->pool, pb);
+	return RESEQ_DUPLICATE;
 }
 
-static void
+static enum reseq_fate
 hold(struct reseq *r, struct bucket *b, struct pktbuf *pb, mono_t now)
 {
 	uint32_t seq = pb->bucket_seq;
 	int32_t new = missing(b, seq);
 
-	if (!insert(b, pb)) {
-		drop_copy(r, pb);
-		return;
-	}
+	if (!insert(b, pb))
+		return drop_copy(r, pb);
 	if (new > 0)
 		r->stats.holes += (uint64_t) new;
 	pb->queued_at = now;
 	b->nheld++;
 	r->stats.packets++;
+	r->stats.packets_of[pb->link % LINKS_MAX]++;
 	r->stats.bytes += pb->len;
 	if (pb == TAILQ_FIRST(&b->held))
 		await(r, b, now);
-	/* Without room it cannot wait, nor can what is to go before it. */
-	if (!find_room(r, b, pb))
-		while (b->waiting && seq_diff(seq, b->next) >= 0)
-			give_up(r, b, now);
+	if (find_room(r, b, pb))
+		return RESEQ_HELD;
+	/* It cannot wait, nor can what is to go before it. */
+	while (b->waiting && seq_diff(seq, b->next) >= 0)
+		give_up(r, b, now);
+	return RESEQ_PASSED;
 }
 
 /* Too late, or a copy. */
-static void
+static enum reseq_fate
 take_late(struct reseq *r, struct bucket *b, struct pktbuf *pb, mono_t now)
 {
 	uint32_t seq = pb->bucket_seq;
@@ -460,19 +463,18 @@ take_late(struct reseq *r, struct bucket *b, struct pktbuf *pb, mono_t now)
 	bool early =
 	    seq_diff(seq, b->first) < 0 && now - b->started_at < RESEQ_LATE_MAX;
 
-	if (early ? n != NULL : n == NULL) {
-		drop_copy(r, pb);
-		return;
-	}
+	if (early ? n != NULL : n == NULL)
+		return drop_copy(r, pb);
 	if (early)
 		note(r, b, seq, b->started_at);
 	else
 		n->generation = 0;
 	r->stats.late++;
 	r->deliver(r->ctx, pb);
+	return RESEQ_LATE;
 }
 
-void
+enum reseq_fate
 reseq_input(struct reseq *r, struct pktbuf *pb, mono_t now)
 {
 	struct bucket *b = bucket_of(r, pb->priority, pb->bucket);
@@ -485,14 +487,14 @@ reseq_input(struct reseq *r, struct pktbuf *pb, mono_t now)
 		start(r, b, seq < FIRST_MAX ? 0 : seq, now);
 		ahead = seq_diff(seq, b->next);
 	}
-	if (ahead == 0) {
-		b->delivered_at = now;
-		pass(r, b, pb);
-		drain(r, b, now);
-	} else if (ahead < 0)
-		take_late(r, b, pb, now);
-	else
-		hold(r, b, pb, now);
+	if (ahead < 0)
+		return take_late(r, b, pb, now);
+	if (ahead > 0)
+		return hold(r, b, pb, now);
+	b->delivered_at = now;
+	pass(r, b, pb);
+	drain(r, b, now);
+	return RESEQ_PASSED;
 }
 
 void

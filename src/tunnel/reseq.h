@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/util.h"
+#include "conf/conf.h"
 #include "tunnel/pktbuf.h"
 
 /*
@@ -33,6 +34,15 @@ struct reseq_stats {
 	uint64_t deadlines;    /* given up by RESEQ_HOLD_MAX */
 	uint64_t no_memory;    /* passed on, holes and all, for want of room */
 	size_t bytes, packets; /* waiting now */
+	uint32_t packets_of[LINKS_MAX]; /* ... by the link that brought them */
+};
+
+/* What became of a packet at once. */
+enum reseq_fate {
+	RESEQ_PASSED, /* delivered */
+	RESEQ_HELD,
+	RESEQ_LATE, /* delivered, after its hole was given up */
+	RESEQ_DUPLICATE
 };
 
 struct reseq; /* opaque */
@@ -51,7 +61,7 @@ void reseq_reset(struct reseq *r);
  * space of its own), stamp, link (which brought it) and prev_link (which
  * carried its predecessor in the bucket).
  */
-void reseq_input(struct reseq *r, struct pktbuf *pb, mono_t now);
+enum reseq_fate reseq_input(struct reseq *r, struct pktbuf *pb, mono_t now);
 /* The sender will not send that packet again.  Takes effect in its turn, unless
  * the packet comes by then. */
 void reseq_skip(struct reseq *r, bool priority, uint16_t bucket,

@@ -46,6 +46,27 @@ sim_dropped(const struct sim_end *e)
 	return n + q->codel_drops + q->overload_drops + q->packets;
 }
 
+/* What links brought and the bond found wanting; links may have gone. */
+static void
+check_fates(const struct tunnel *t)
+{
+	struct link_stats sum = { 0 };
+	uint64_t resent = 0;
+
+	if (t == NULL)
+		return;
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		sum.held += t->links[i].stats.held;
+		sum.late += t->links[i].stats.late;
+		sum.duplicates += t->links[i].stats.duplicates;
+		resent += t->links[i].stats.resent;
+	}
+	ck_assert_uint_le(sum.held, reseq_stats(t->reseq)->held);
+	ck_assert_uint_le(sum.late, reseq_stats(t->reseq)->late);
+	ck_assert_uint_le(sum.duplicates, reseq_stats(t->reseq)->duplicates);
+	ck_assert_uint_le(resent, t->arq.stats.resent);
+}
+
 static void
 check_end(struct sim *s, int end)
 {
@@ -72,6 +93,7 @@ check_end(struct sim *s, int end)
 	ck_assert_uint_ge(arrived + seen, other->delivered);
 	ck_assert_uint_le(
 	    arrived, other->delivered + seen + sim_refused(other));
+	check_fates(e->t);
 }
 
 void

@@ -88,7 +88,7 @@ struct arrival {
 };
 
 /* A packet as link_input() hands it over. */
-static inline void
+static inline enum reseq_fate
 come_as(const struct arrival *a)
 {
 	struct pktbuf *pb = pktbuf_alloc(pool, LEN);
@@ -105,16 +105,16 @@ come_as(const struct arrival *a)
 	pb->prev_link = (uint8_t)a->prev;
 	ncome++;
 	reseq_heard(r, a->link, stamp, now);
-	reseq_input(r, pb, now);
+	return reseq_input(r, pb, now);
 }
 
 /* Of bucket 0, sent 10 ms ago. */
-static inline void
+static inline enum reseq_fate
 come(uint32_t seq, unsigned link, unsigned prev)
 {
 	struct arrival a = { 0, seq, link, prev, false, 10 * MS };
 
-	come_as(&a);
+	return come_as(&a);
 }
 
 static inline void

@@ -168,6 +168,27 @@ START_TEST(few_copies_change_nothing_however_old)
 }
 END_TEST
 
+/* Whose packet it was, and what became of it, adds up by link. */
+START_TEST(the_caller_learns_what_became_of_a_packet)
+{
+	const struct reseq_stats *st = reseq_stats(r);
+
+	ck_assert_int_eq(come(0, 0, 0), RESEQ_PASSED);
+	ck_assert_int_eq(come(2, 0, 1), RESEQ_HELD);
+	ck_assert_int_eq(come(3, 2, 0), RESEQ_HELD);
+	ck_assert_int_eq(come(3, 1, 0), RESEQ_DUPLICATE);
+	ck_assert_uint_eq(st->packets_of[0], 1);
+	ck_assert_uint_eq(st->packets_of[1], 0);
+	ck_assert_uint_eq(st->packets_of[2], 1);
+	pass_time(RESEQ_HOLD_MAX);
+	ck_assert_uint_eq(st->packets_of[0] + st->packets_of[2], 0);
+	ck_assert_int_eq(come(1, 1, 0), RESEQ_LATE);
+	ck_assert_int_eq(come(1, 0, 0), RESEQ_DUPLICATE);
+	ck_assert_int_eq(come(0, 0, 0), RESEQ_DUPLICATE);
+	GOT("0 2 3 1");
+}
+END_TEST
+
 /* --- any --- */
 
 #define PACKETS 4000
@@ -351,6 +372,7 @@ reseq_copies_suite(void)
 	tcase_add_test(tc, a_copy_of_what_waits_is_dropped);
 	tcase_add_test(tc, a_storm_of_copies_changes_nothing);
 	tcase_add_test(tc, few_copies_change_nothing_however_old);
+	tcase_add_test(tc, the_caller_learns_what_became_of_a_packet);
 	tcase_add_loop_test(tc, lossy_lines_deliver_in_order, 0, 10);
 	tcase_add_loop_test(tc, bad_lines_deliver_everything_once, 0, 10);
 	suite_add_tcase(s, tc);

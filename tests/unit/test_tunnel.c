@@ -497,6 +497,29 @@ START_TEST(a_fallback_is_in_use_only_while_no_other_link_is)
 }
 END_TEST
 
+/* The second link's comes last and is not needed. */
+START_TEST(a_copy_is_counted_where_it_went_and_where_it_came)
+{
+	struct pktbuf *pb;
+
+	make_bond(2, "");
+	pb = pktbuf_alloc(ends[0].t->pool, 100);
+	ck_assert_ptr_nonnull(pb);
+	memset(pb->data, 0x45, 100);
+	pb->len = 100;
+	link_send_data(ends[0].t, &ends[0].t->links[0], pb, T1);
+	link_send_copy(ends[0].t, &ends[0].t->links[1], pb, T1);
+	pktbuf_free(ends[0].t->pool, pb);
+	settle(T1);
+	ck_assert_uint_eq(ends[1].delivered, 1);
+	ck_assert_uint_eq(ends[0].t->links[0].stats.copies, 0);
+	ck_assert_uint_eq(ends[0].t->links[1].stats.copies, 1);
+	ck_assert_uint_eq(ends[1].t->links[0].stats.duplicates, 0);
+	ck_assert_uint_eq(ends[1].t->links[1].stats.duplicates, 1);
+	end_bond();
+}
+END_TEST
+
 START_TEST(a_reload_changes_links_in_place)
 {
 	struct tunnel *t;
@@ -562,6 +585,7 @@ tunnel_suite(void)
 	tcase_add_test(tc, a_priority_packet_takes_the_line_of_least_delay);
 	tcase_add_test(tc, priority_packets_beyond_a_second_have_to_queue);
 	tcase_add_test(tc, a_fallback_is_in_use_only_while_no_other_link_is);
+	tcase_add_test(tc, a_copy_is_counted_where_it_went_and_where_it_came);
 	tcase_add_test(tc, a_reload_changes_links_in_place);
 	tcase_add_test(tc, stopping_tells_the_peer);
 	suite_add_tcase(suite, tc);
