@@ -3,9 +3,12 @@
  */
 #include "config.h"
 
-#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <jansson.h>
 
 #include "base/util.h"
 #include "tunnel/link.h"
@@ -34,100 +37,361 @@ cipher_name(const struct link *l)
 	}
 }
 
-static double
-ms(mono_t span)
+/* --- tables of counters --- */
+
+/* An unsigned integer of 4 or 8 bytes somewhere in a structure. */
+struct count {
+	const char *name;
+	size_t at, size;
+};
+
+#define COUNT(type, member, name)                                              \
+	{                                                                      \
+		name, offsetof(type, member), sizeof(((type *)0)->member)      \
+	}
+#define LINK(member, name) COUNT(struct link, member, name)
+#define BOND(member, name) COUNT(struct tunnel, member, name)
+#define QUEUE(member, name) COUNT(struct fq_stats, member, name)
+#define ORDER(member, name) COUNT(struct reseq_stats, member, name)
+
+static const struct count link_counts[] = {
+	LINK(pacer.rate_Bps, "rate_tx_Bps"),
+	LINK(rate.conf_Bps, "rate_conf_Bps"),
+	LINK(rate.best_Bps, "rate_best_Bps"),
+	LINK(stats.tx_bytes, "tx_bytes"),
+	LINK(stats.rx_bytes, "rx_bytes"),
+	LINK(stats.tx_packets, "tx_packets"),
+	LINK(stats.rx_packets, "rx_packets"),
+	LINK(retain.data, "in_flight"),
+	LINK(stats.lost, "lost"),
+	LINK(stats.resent, "resent"),
+	LINK(stats.copies, "copies"),
+	LINK(stats.trials, "trials"),
+	LINK(stats.held, "held"),
+	LINK(stats.late, "late"),
+	LINK(stats.duplicates, "duplicates"),
+	LINK(stats.handshakes, "handshakes"),
+	LINK(stats.flaps, "flaps"),
+};
+
+static const struct count link_drops[] = {
+	LINK(stats.drop_malformed, "malformed"),
+	LINK(stats.drop_auth, "auth"),
+	LINK(stats.drop_replay, "replay"),
+	LINK(stats.drop_stranger, "stranger"),
+	LINK(stats.drop_limit, "limit"),
+	LINK(stats.drop_send, "send"),
+};
+
+static const struct count link_health[] = {
+	LINK(loss.percent, "loss_percent"),
+	LINK(trial.needed, "copies_needed"),
+	LINK(trial.in_vain, "copies_in_vain"),
+	LINK(trial.relapses, "relapses"),
+};
+
+static const struct count bond_counts[] = {
+	BOND(rate_Bps, "rate_tx_Bps"),
+	BOND(stats.tx_bytes, "tx_bytes"),
+	BOND(stats.rx_bytes, "rx_bytes"),
+	BOND(stats.tx_packets, "tx_packets"),
+	BOND(stats.rx_packets, "rx_packets"),
+	BOND(stats.tx_data, "tx_data"),
+	BOND(stats.demoted, "demoted"),
+	BOND(stats.fragmented, "fragmented"),
+};
+
+static const struct count bond_drops[] = {
+	BOND(stats.drop_no_link, "no_link"),
+	BOND(stats.drop_malformed, "malformed"),
+	BOND(stats.drop_loop, "loop"),
+	BOND(stats.drop_too_big, "too_big"),
+	BOND(stats.drop_no_memory, "no_memory"),
+	BOND(stats.drop_device, "device"),
+};
+
+static const struct count queue_drops[] = {
+	QUEUE(codel_drops, "codel"),
+	QUEUE(overload_drops, "overload"),
+};
+
+static const struct count queue_counts[] = {
+	QUEUE(bytes, "queue_bytes"),
+	QUEUE(packets, "queue_packets"),
+	QUEUE(flows, "queue_flows"),
+	QUEUE(again_bytes, "again_bytes"),
+	QUEUE(again_packets, "again_packets"),
+	QUEUE(marks, "marks"),
+	QUEUE(requeued, "requeued"),
+};
+
+static const struct count order_counts[] = {
+	ORDER(bytes, "held_bytes"),
+	ORDER(packets, "held_packets"),
+	ORDER(held, "held"),
+	ORDER(late, "late"),
+	ORDER(duplicates, "duplicates"),
+	ORDER(holes, "holes"),
+	ORDER(skipped, "skipped"),
+	ORDER(deadlines, "deadlines"),
+	ORDER(no_memory, "no_memory"),
+};
+
+static const struct count resend_counts[] = {
+	BOND(arq.stats.lost, "lost"),
+	BOND(arq.stats.resent, "resent"),
+	BOND(arq.stats.skipped, "skipped"),
+	BOND(arq.stats.over, "over_budget"),
+	BOND(arq.nagain, "waiting"),
+};
+
+static const struct count report_counts[] = {
+	BOND(feedback.stats.tx_reports, "sent"),
+	BOND(feedback.stats.rx_reports, "received"),
+	BOND(feedback.stats.bad_reports, "bad"),
+	BOND(feedback.stats.asks, "asked"),
+};
+
+static void
+put_int(json_t *o, const char *name, uint64_t value)
 {
-	return (double)span / (double)NSEC_PER_MSEC;
+	json_object_set_new(o, name, json_integer((json_int_t)value));
+}
+
+static void
+put_counts(json_t *o, const void *base, const struct count *c, size_t n)
+{
+	for (; n > 0; n--, c++) {
+		const void *p = (const uint8_t *)base + c->at;
+		uint64_t u64;
+		uint32_t u32;
+
+		if (c->size == sizeof(u64))
+			memcpy(&u64, p, sizeof(u64));
+		else {
+			memcpy(&u32, p, sizeof(u32));
+			u64 = u32;
+		}
+		put_int(o, c->name, u64);
+	}
+}
+
+#define PUT_COUNTS(o, base, table) put_counts(o, base, table, nitems_of(table))
+
+/* --- other values --- */
+
+static void
+put_text(json_t *o, const char *name, const char *text)
+{
+	json_object_set_new(o, name, json_string(text));
+}
+
+static void
+put_bool(json_t *o, const char *name, bool value)
+{
+	json_object_set_new(o, name, json_boolean(value));
+}
+
+static void
+put_real(json_t *o, const char *name, double value)
+{
+	json_object_set_new(o, name, json_real(value));
+}
+
+static void
+put_ms(json_t *o, const char *name, mono_t span)
+{
+	put_real(o, name, (double)span / (double)NSEC_PER_MSEC);
+}
+
+static void
+put_seconds(json_t *o, const char *name, mono_t span)
+{
+	put_real(o, name, (double)span / (double)NSEC_PER_SEC);
+}
+
+/* --- a link --- */
+
+static const char *
+use_name(const struct tunnel *t, const struct link *l)
+{
+	if (!l->up)
+		return "none";
+	if (!l->in_use)
+		return l->trial.on ? "trial" : "spare";
+	/* Too late for flows that could fill it, see sched.c. */
+	if (link_delay(l) - t->delay_min > SCHED_SPREAD_MAX)
+		return "sparse";
+	return "full";
+}
+
+static const char *
+health_name(const struct link *l)
+{
+	static const char *const causes[] = {
+		[HEALTH_SILENT] = "silent",
+		[HEALTH_LOSSY] = "lossy",
+		[HEALTH_RETURNED] = "returned",
+	};
+
+	if (!l->up)
+		return "down";
+	return l->trial.on ? causes[l->trial.cause] : "fit";
 }
 
 static json_t *
-link_drops(const struct link_stats *s)
+health_json(const struct link *l, mono_t now)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "malformed",
-	    (json_int_t)s->drop_malformed, "auth", (json_int_t)s->drop_auth,
-	    "replay", (json_int_t)s->drop_replay, "stranger",
-	    (json_int_t)s->drop_stranger, "limit", (json_int_t)s->drop_limit,
-	    "send", (json_int_t)s->drop_send);
+	json_t *o = json_object();
+	mono_t since = l->up_at;
+
+	if (l->trial.on)
+		since = l->trial.since;
+	else if (l->trial.ended_at > since)
+		since = l->trial.ended_at;
+	put_text(o, "state", health_name(l));
+	put_seconds(o, "state_s", now - since);
+	PUT_COUNTS(o, l, link_health);
+	return o;
+}
+
+static void
+put_rates(json_t *o, const struct tunnel *t, const struct link *l)
+{
+	static const char *const phases[] = {
+		[RATE_START] = "start",
+		[RATE_CRUISE] = "cruise",
+		[RATE_DRAIN] = "drain",
+	};
+	uint64_t rx = t->server ? l->conf.upload_Bps : l->conf.download_Bps;
+
+	if (rx == 0 || (l->peer_tx_Bps != 0 && l->peer_tx_Bps < rx))
+		rx = l->peer_tx_Bps;
+	put_int(o, "rate_rx_Bps", rx);
+	put_text(o, "rate_phase", phases[l->rate.phase]);
+	put_bool(o, "rate_limited", rate_is_limited(&l->rate));
+}
+
+static void
+put_delays(json_t *o, const struct tunnel *t, const struct link *l)
+{
+	mono_t later = l->up && t->nup > 0 ? link_delay(l) - t->delay_min : 0;
+
+	put_ms(o, "rtt_ms", l->srtt);
+	put_ms(o, "rtt_var_ms", l->rttvar);
+	put_ms(o, "delay_rel_ms", later);
+	put_ms(o, "delay_var_ms", l->delay.var);
+	put_ms(o, "delay_excess_ms", delay_excess(&l->delay));
 }
 
 static json_t *
 link_json(const struct tunnel *t, const struct link *l, mono_t now)
 {
-	const struct link_stats *s = &l->stats;
+	const struct reseq_stats *r = reseq_stats(t->reseq);
 	char peer[ADDRTEXT_MAX] = "";
-	uint64_t rx = t->server ? l->conf.upload_Bps : l->conf.download_Bps;
+	json_t *o = json_object(), *drops = json_object();
 
 	if (l->path.peer.sa.sa_family != AF_UNSPEC)
 		link_addr_text(&l->path.peer, peer);
-	if (rx == 0 || (l->peer_tx_Bps != 0 && l->peer_tx_Bps < rx))
-		rx = l->peer_tx_Bps;
-	return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:f, s:f, s:f, s:f, "
-			 "s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
-	    "name", l->conf.name, "state", state_name(l), "peer", peer,
-	    "cipher", cipher_name(l), "in_use", l->in_use, "fallback_only",
-	    l->conf.fallback_only, "state_s",
-	    (double)(now - l->up_at) / (double)NSEC_PER_SEC, "rtt_ms",
-	    ms(l->srtt), "rtt_var_ms", ms(l->rttvar), "loss_tx",
-	    loss_meter_value(&l->tx_loss), "loss_rx",
-	    loss_meter_value(&l->rx_loss), "rate_tx_Bps",
-	    (json_int_t)l->pacer.rate_Bps, "rate_rx_Bps", (json_int_t)rx,
-	    "tx_bytes", (json_int_t)s->tx_bytes, "rx_bytes",
-	    (json_int_t)s->rx_bytes, "tx_packets", (json_int_t)s->tx_packets,
-	    "rx_packets", (json_int_t)s->rx_packets, "handshakes",
-	    (json_int_t)s->handshakes, "flaps", (json_int_t)s->flaps, "drops",
-	    link_drops(s));
+	put_text(o, "name", l->conf.name);
+	put_text(o, "state", state_name(l));
+	put_seconds(o, "state_s", now - l->up_at);
+	put_text(o, "peer", peer);
+	put_text(o, "cipher", cipher_name(l));
+	put_bool(o, "in_use", l->in_use);
+	put_bool(o, "fallback_only", l->conf.fallback_only);
+	put_text(o, "use", use_name(t, l));
+	json_object_set_new(o, "health", health_json(l, now));
+	put_delays(o, t, l);
+	put_real(o, "loss_tx", loss_meter_value(&l->tx_loss));
+	put_real(o, "loss_rx", loss_meter_value(&l->rx_loss));
+	put_rates(o, t, l);
+	PUT_COUNTS(o, l, link_counts);
+	put_int(o, "held_packets", r->packets_of[l->wire_id]);
+	put_int(o, "lost_rx", l->stats.lost_before + l->meter.lost);
+	put_int(o, "reordered", l->stats.reordered_before + l->meter.reordered);
+	PUT_COUNTS(drops, l, link_drops);
+	json_object_set_new(o, "drops", drops);
+	return o;
+}
+
+/* --- the bond --- */
+
+static json_t *
+memory_json(const struct tunnel *t)
+{
+	json_t *o = json_object();
+
+	put_int(o, "limit_bytes", (uint64_t)t->conf->memory_bytes);
+	put_int(o, "pool_bytes", pktbuf_pool_bytes(t->pool));
+	put_int(o, "io_bytes", pktbuf_used(t->pool, PKTBUF_IO));
+	put_int(o, "queue_bytes", pktbuf_used(t->pool, PKTBUF_QUEUE));
+	put_int(o, "retain_bytes", pktbuf_used(t->pool, PKTBUF_RETAIN));
+	put_int(o, "order_bytes", pktbuf_used(t->pool, PKTBUF_RESEQ));
+	return o;
+}
+
+static json_t *
+drops_json(const struct tunnel *t)
+{
+	json_t *o = json_object();
+
+	PUT_COUNTS(o, t, bond_drops);
+	PUT_COUNTS(o, fq_stats(t->fq), queue_drops);
+	return o;
+}
+
+static json_t *
+resends_json(const struct tunnel *t)
+{
+	json_t *o = json_object();
+
+	PUT_COUNTS(o, t, resend_counts);
+	json_object_set_new(o, "budget_bytes", json_integer(t->arq.budget));
+	return o;
 }
 
 static json_t *
 bond_json(const struct tunnel *t)
 {
 	const struct fq_stats *q = fq_stats(t->fq);
-	const struct reseq_stats *r = reseq_stats(t->reseq);
-	const struct tunnel_stats *s = &t->stats;
-	json_t *drops = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
-	    "no_link", (json_int_t)s->drop_no_link, "malformed",
-	    (json_int_t)s->drop_malformed, "loop", (json_int_t)s->drop_loop,
-	    "too_big", (json_int_t)s->drop_too_big, "no_memory",
-	    (json_int_t)s->drop_no_memory, "device", (json_int_t)s->drop_device,
-	    "codel", (json_int_t)q->codel_drops, "overload",
-	    (json_int_t)q->overload_drops);
+	json_t *o = json_object(), *order = json_object();
+	json_t *reports = json_object();
 
-	json_t *order =
-	    json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
-		"held_bytes", (json_int_t)r->bytes, "held_packets",
-		(json_int_t)r->packets, "held", (json_int_t)r->held, "late",
-		(json_int_t)r->late, "duplicates", (json_int_t)r->duplicates,
-		"holes", (json_int_t)r->holes, "skipped",
-		(json_int_t)r->skipped, "deadlines", (json_int_t)r->deadlines,
-		"no_memory", (json_int_t)r->no_memory);
-
-	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-			 "s:I, s:f, s:o, s:o}",
-	    "state", t->nup > 0 ? "up" : "down", "queue_bytes",
-	    (json_int_t)q->bytes, "queue_packets", (json_int_t)q->packets,
-	    "queue_flows", (json_int_t)q->flows, "tx_bytes",
-	    (json_int_t)s->tx_bytes, "rx_bytes", (json_int_t)s->rx_bytes,
-	    "tx_packets", (json_int_t)s->tx_packets, "rx_packets",
-	    (json_int_t)s->rx_packets, "marks", (json_int_t)q->marks, "demoted",
-	    (json_int_t)s->demoted, "fragmented", (json_int_t)s->fragmented,
-	    "sojourn_ms", ms(q->sojourn), "drops", drops, "order", order);
+	put_text(o, "state", t->nup > 0 ? "up" : "down");
+	PUT_COUNTS(o, q, queue_counts);
+	put_ms(o, "sojourn_ms", q->sojourn);
+	put_ms(o, "delay_spread_ms", t->delay_max - t->delay_min);
+	PUT_COUNTS(o, t, bond_counts);
+	json_object_set_new(o, "drops", drops_json(t));
+	PUT_COUNTS(order, reseq_stats(t->reseq), order_counts);
+	json_object_set_new(o, "order", order);
+	json_object_set_new(o, "resends", resends_json(t));
+	PUT_COUNTS(reports, t, report_counts);
+	json_object_set_new(o, "reports", reports);
+	json_object_set_new(o, "memory", memory_json(t));
+	return o;
 }
 
 json_t *
 status_json(const struct tunnel *t, mono_t now)
 {
-	json_t *links = json_array();
+	json_t *o = json_object(), *links = json_array();
 
 	for (unsigned i = 0; i < LINKS_MAX; i++)
 		if (t->links[i].used)
 			json_array_append_new(
 			    links, link_json(t, &t->links[i], now));
-	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:f, s:I, s:o, s:o}",
-	    "version", PACKAGE_VERSION, "interface", t->conf->interface_name,
-	    "mode", t->server ? "server" : "client", "cipher",
-	    conf_cipher_name(t->conf->cipher), "mtu", (json_int_t)t->mtu_bytes,
-	    "uptime_s", (double)(now - t->started_at) / (double)NSEC_PER_SEC,
-	    "pid", (json_int_t)getpid(), "bond", bond_json(t), "links", links);
+	put_text(o, "version", PACKAGE_VERSION);
+	put_text(o, "interface", t->conf->interface_name);
+	put_text(o, "mode", t->server ? "server" : "client");
+	put_text(o, "cipher", conf_cipher_name(t->conf->cipher));
+	put_int(o, "mtu", t->mtu_bytes);
+	put_seconds(o, "uptime_s", now - t->started_at);
+	put_int(o, "pid", (uint64_t)getpid());
+	json_object_set_new(o, "bond", bond_json(t));
+	json_object_set_new(o, "links", links);
+	return o;
 }
 
 const char *

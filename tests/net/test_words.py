@@ -212,6 +212,39 @@ def test_mlvpnctl_asks_and_tells(make_lab):
     assert re.search(r"line \d+|:\d+", refused.stdout + refused.stderr)
 
 
+def test_the_status_tells_what_was_decided(make_lab):
+    """Under load, with a slow line that loses and then dies."""
+    lab = make_lab([Line("4mbit", delay=5),
+                    Line("4mbit", delay=25, up=dict(loss=5, burst=1))])
+    client, server = lab.start()
+    load = measure.Udp(lab.a, lab.b, rate=700, size=1000, seconds=60)
+    wait_for(lambda: client.link("l2")["lost"] > 5 and
+             server.link("l2")["lost_rx"] > 5, 20, "losses of the line")
+    mine, peers = client.status(), server.status()
+    for link, peer in zip(mine["links"], peers["links"]):
+        assert link["use"] == "full" and link["health"]["state"] == "fit"
+        assert 0 < link["rate_tx_Bps"] <= link["rate_conf_Bps"]
+        assert link["in_flight"] < 1000 and link["delay_excess_ms"] >= 0
+        assert peer["duplicates"] <= peers["bond"]["order"]["duplicates"]
+        assert peer["late"] <= peers["bond"]["order"]["late"]
+    fast, slow = mine["links"]
+    assert fast["delay_rel_ms"] < slow["delay_rel_ms"]
+    resends, reports = mine["bond"]["resends"], mine["bond"]["reports"]
+    assert 0 < resends["resent"] <= resends["lost"]
+    assert fast["resent"] + slow["resent"] == resends["resent"]
+    assert 0 < reports["received"] and 0 < peers["bond"]["reports"]["sent"]
+    assert reports["bad"] == 0
+    assert peers["links"][0]["held"] > 0
+    memory = mine["bond"]["memory"]
+    assert 0 < memory["retain_bytes"] < memory["pool_bytes"]
+    assert memory["pool_bytes"] <= memory["limit_bytes"]
+    lab.lines[1].cut()
+    wait_for(lambda: client.link("l2")["use"] in ("trial", "none"), 5,
+             "a word about the dead line")
+    assert client.link("l2")["trials"] > 0
+    load.stop()
+
+
 def test_the_shipped_example_works(make_lab):
     """mlvpn.conf.example with the two things filled in."""
     here = os.path.dirname(os.path.abspath(__file__))

@@ -15,7 +15,8 @@
 #ifdef UNIT_WORKER
 #define SUITES(suite) \
 	suite(control) \
-	suite(sandbox)
+	suite(sandbox) \
+	suite(status)
 #else
 #define SUITES(suite) \
 	suite(util) \
