@@ -22,6 +22,7 @@
 enum column {
 	COL_NAME,
 	COL_STATE,
+	COL_USE,
 	COL_PEER,
 	COL_RTT,
 	COL_LOSS_TX,
@@ -40,6 +41,7 @@ static const struct {
 } columns[COLUMNS] = {
 	[COL_NAME] = { { "", "LINK" }, { "", "LINK" }, false },
 	[COL_STATE] = { { "", "STATE" }, { "", "STATE" }, false },
+	[COL_USE] = { { "", "USE" }, { "", "USE" }, false },
 	[COL_PEER] = { { "", "PEER" }, { "", "PEER" }, false },
 	[COL_RTT] = { { "RTT", "ms" }, { "RTT", "ms" }, true },
 	[COL_LOSS_TX] = { { "LOSS", "TX %" }, { "LOSS", "TX %" }, true },
@@ -57,13 +59,28 @@ struct table {
 	size_t rows;
 };
 
+/* Of words in the columns STATE and USE. */
 static const struct {
-	const char *state;
+	const char *word;
 	const char *colour;
 } colours[] = {
 	{ "up", "\033[32m" },
 	{ "down", "\033[31m" },
 	{ "closed", "\033[33m" },
+	{ "on trial: silent", "\033[33m" },
+	{ "on trial: lossy", "\033[33m" },
+	{ "on trial: returned", "\033[33m" },
+};
+
+/* Words of the document, and what people read. */
+static const struct {
+	const char *use;
+	const char *text;
+} uses[] = {
+	{ "full", "all" },
+	{ "sparse", "sparse flows" },
+	{ "spare", "spare" },
+	{ "none", "-" },
 };
 
 static void set(struct table *t, enum column col, const char *fmt, ...)
@@ -189,6 +206,21 @@ link_before(const struct picture *p, const char *name)
 }
 
 static void
+set_use(struct table *t, const json_t *link)
+{
+	const json_t *health = json_object_get(link, "health");
+	const char *use = text(link, "use");
+
+	for (size_t i = 0; i < nitems_of(uses); i++)
+		if (strcmp(use, uses[i].use) == 0)
+			use = uses[i].text;
+	if (strcmp(use, "trial") == 0)
+		set(t, COL_USE, "on trial: %s", text(health, "state"));
+	else
+		set(t, COL_USE, "%s", use);
+}
+
+static void
 add_link(const struct picture *p, struct table *t, const json_t *link,
     double seconds)
 {
@@ -197,6 +229,7 @@ add_link(const struct picture *p, struct table *t, const json_t *link,
 	t->rows++;
 	set(t, COL_NAME, "%s", text(link, "name"));
 	set(t, COL_STATE, "%s", text(link, "state"));
+	set_use(t, link);
 	set(t, COL_PEER, "%s", text(link, "peer"));
 	if (json_is_number(rtt))
 		set(t, COL_RTT, "%.1f", json_number_value(rtt));
@@ -282,12 +315,12 @@ fill(
 }
 
 static const char *
-colour_of(const char *state)
+colour_of(const char *word)
 {
 	size_t i;
 
 	for (i = 0; i < nitems_of(colours); i++)
-		if (strcmp(colours[i].state, state) == 0)
+		if (strcmp(colours[i].word, word) == 0)
 			return colours[i].colour;
 	return NULL;
 }
@@ -297,13 +330,14 @@ print_cell(const struct picture *p, const struct table *t, size_t row,
     size_t col, FILE *out)
 {
 	const char *cell = t->cell[row][col];
-	const char *colour;
+	const char *colour = NULL;
 	size_t i, width = 0;
 
 	for (i = 0; i < t->rows; i++)
 		if (strlen(t->cell[i][col]) > width)
 			width = strlen(t->cell[i][col]);
-	colour = p->colour && col == COL_STATE ? colour_of(cell) : NULL;
+	if (p->colour && (col == COL_STATE || col == COL_USE))
+		colour = colour_of(cell);
 	if (colour != NULL)
 		fputs(colour, out);
 	fprintf(out, columns[col].right ? "%*s" : "%-*s", (int)width, cell);

@@ -214,6 +214,7 @@ def test_mlvpnctl_asks_and_tells(make_lab):
 
 def test_the_status_tells_what_was_decided(make_lab):
     """Under load, with a slow line that loses and then dies."""
+    ctl = f"{BUILD}/src/mlvpnctl"
     lab = make_lab([Line("4mbit", delay=5),
                     Line("4mbit", delay=25, up=dict(loss=5, burst=1))])
     client, server = lab.start()
@@ -238,10 +239,13 @@ def test_the_status_tells_what_was_decided(make_lab):
     memory = mine["bond"]["memory"]
     assert 0 < memory["retain_bytes"] < memory["pool_bytes"]
     assert memory["pool_bytes"] <= memory["limit_bytes"]
+    assert re.search(r"^l1 +up +all ", lab.a.run(ctl).stdout, re.M)
     lab.lines[1].cut()
     wait_for(lambda: client.link("l2")["use"] in ("trial", "none"), 5,
              "a word about the dead line")
     assert client.link("l2")["trials"] > 0
+    table = lab.a.run(ctl).stdout
+    assert re.search(r"^l2 +(up +on trial: |down +- )", table, re.M), table
     load.stop()
 
 

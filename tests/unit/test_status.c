@@ -1,6 +1,6 @@
 /*
- * What the control socket tells of an engine.  That never runs: its figures are
- * written where they belong.
+ * What the control socket tells of an engine, and the table that mlvpnctl makes
+ * of it.  The engine never runs: its figures are written where they belong.
  */
 #include "config.h"
 
@@ -11,6 +11,7 @@
 #include <check.h>
 #include <jansson.h>
 
+#include "ctl/picture.h"
 #include "tunnel/tunnel.h"
 #include "worker/status.h"
 
@@ -300,6 +301,75 @@ START_TEST(a_link_that_is_far_too_slow_is_for_sparse_flows)
 }
 END_TEST
 
+/* --- the table --- */
+
+/* The row of a link or of the bond. */
+static const char *
+row(const char *name)
+{
+	static char line[256];
+	struct picture p = { .live = false };
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	ck_assert_ptr_nonnull(out);
+	picture_draw(&p, doc, NOW, out);
+	picture_clear(&p);
+	fclose(out);
+	line[0] = '\0';
+	for (char *rest = text, *l; (l = strsep(&rest, "\n")) != NULL;)
+		if (strncmp(l, name, strlen(name)) == 0 &&
+		    l[strlen(name)] == ' ')
+			snprintf(line, sizeof(line), "%s", l);
+	free(text);
+	ck_assert_msg(line[0] != '\0', "no row %s", name);
+	return line;
+}
+
+static void
+row_has(const char *name, const char *part)
+{
+	const char *line = row(name);
+
+	ck_assert_msg(strstr(line, part) != NULL, "no '%s': %s", part, line);
+}
+
+START_TEST(the_table_tells_what_a_link_is_used_for)
+{
+	lte->conf.fallback_only = true;
+	tunnel_retune(t);
+	ask();
+	row_has("dsl", "  up     all ");
+	row_has("dsl", " 20.0 ");
+	row_has("dsl", " 8.00 ");
+	row_has("lte", "  spare ");
+	lte->conf.fallback_only = false;
+	lte->trial.on = true;
+	lte->trial.cause = HEALTH_LOSSY;
+	tunnel_retune(t);
+	ask();
+	row_has("lte", "  on trial: lossy ");
+	row_has("bond", " 0 packets queued ");
+}
+END_TEST
+
+/* A worker of another version, or one that lies. */
+START_TEST(the_table_needs_nothing_and_trusts_nothing)
+{
+	doc = json_pack("{s:[{s:s}, {s:s, s:s, s:s}]}", "links", "name", "old",
+	    "name", "new", "use", "trial", "health", "\033[31m");
+	ck_assert_ptr_nonnull(doc);
+	row_has("old", " - ");
+	row_has("new", "on trial: -");
+	json_decref(doc);
+	doc = json_pack("{s:[{s:s, s:s}]}", "links", "name", "dsl", "use",
+	    "\033[31m and so on, much longer than a cell can be, which is cut "
+	    "somewhere");
+	row_has("dsl", " ?[31m and so on");
+}
+END_TEST
+
 Suite *
 status_suite(void)
 {
@@ -316,6 +386,8 @@ status_suite(void)
 	tcase_add_loop_test(tc, a_trial_has_a_cause_and_a_beginning, 0, 3);
 	tcase_add_test(tc, links_that_stand_by_are_told_from_those_that_cannot);
 	tcase_add_test(tc, a_link_that_is_far_too_slow_is_for_sparse_flows);
+	tcase_add_test(tc, the_table_tells_what_a_link_is_used_for);
+	tcase_add_test(tc, the_table_needs_nothing_and_trusts_nothing);
 	suite_add_tcase(s, tc);
 	return s;
 }
