@@ -72,8 +72,8 @@ in_doubt(const struct tunnel *t, mono_t now)
 
 		if (!l->used || !l->up)
 			continue;
-		if (l->trial.on ||
-		    (silent > FEEDBACK_QUIET && silent < CARRIED))
+		if (l->trial.on || l->quiet ||
+		    (silent >= FEEDBACK_QUIET && silent < CARRIED))
 			return true;
 	}
 	return false;
@@ -145,25 +145,33 @@ affordable_at(const struct tunnel *t)
 	return f->credit_at + wait;
 }
 
+/* What need not wait for the next regular report: a hole, or silence. */
+static mono_t
+urgent_at(const struct feedback *f, const struct meter *m)
+{
+	mono_t first = f->reported_at + FEEDBACK_HOLE_GAP;
+	mono_t at = m->nholes == 0 ? MONO_NEVER : meter_due_at(m);
+	mono_t silent = m->heard_at + FEEDBACK_QUIET;
+
+	if (m->heard_at != 0 && f->owed > 0 && silent > f->reported_at)
+		at = mono_earlier(at, silent);
+	return at == MONO_NEVER || at > first ? at : first;
+}
+
 static mono_t
 report_due_at(const struct tunnel *t)
 {
 	const struct feedback *f = &t->feedback;
-	mono_t due = MONO_NEVER, hole, first;
+	mono_t due = MONO_NEVER;
 
 	if (f->owed > 0)
 		due = f->reported_at + (f->bytes >= FEEDBACK_BUSY_BYTES
 					       ? FEEDBACK_GAP
 					       : FEEDBACK_GAP_SLOW);
-	for (unsigned i = 0; i < LINKS_MAX; i++) {
-		if (!t->links[i].used || t->links[i].meter.nholes == 0)
-			continue;
-		hole = meter_due_at(&t->links[i].meter);
-		if (hole == MONO_NEVER)
-			continue;
-		first = f->reported_at + FEEDBACK_HOLE_GAP;
-		due = mono_earlier(due, hole > first ? hole : first);
-	}
+	for (unsigned i = 0; i < LINKS_MAX; i++)
+		if (t->links[i].used)
+			due = mono_earlier(
+			    due, urgent_at(f, &t->links[i].meter));
 	if (due != MONO_NEVER && affordable_at(t) > due)
 		return affordable_at(t);
 	return due;
@@ -274,7 +282,7 @@ settle(struct tunnel *t, struct link *l, const struct report_link *r,
 {
 	struct arq_loss loss = { t, l, now, false };
 	struct retain_result res;
-	mono_t margin;
+	mono_t margin, expected;
 
 	if (!retain_report(&l->retain, t->pool, r, arq_lost, &loss, &res)) {
 		/* What was sent before the peer began anew is forgotten. */
@@ -287,8 +295,9 @@ settle(struct tunnel *t, struct link *l, const struct report_link *r,
 	if (r->packets != l->told.packets)
 		delay_sample(&l->delay, r->owd_min, r->owd_last, now);
 	margin = OVERDUE + 4 * l->delay.var + pacer_cost(&l->pacer, 1500);
-	retain_overdue(&l->retain, expected_before(l, stamp, margin, now),
-	    arq_lost, &loss);
+	expected = expected_before(l, stamp, margin, now);
+	retain_overdue(&l->retain, expected, arq_lost, &loss);
+	l->quiet = retain_unheard_at(&l->retain) < expected;
 	health_report(
 	    t, l, r, expected_before(l, stamp, health_patience(l), now), now);
 }
@@ -323,5 +332,6 @@ feedback_input(struct tunnel *t, const uint8_t *payload, size_t len,
 		f->told = true;
 		f->told_stamp = stamp;
 	}
+	tunnel_retune(t); /* delays change, and who is fit */
 	arq_flush_skips(t, now);
 }

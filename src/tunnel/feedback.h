@@ -23,9 +23,9 @@
 /* Without a report for so long, and a round trip, we ask for one. */
 #define FEEDBACK_ASK (60 * NSEC_PER_MSEC)
 #define FEEDBACK_ASK_MAX (1 * NSEC_PER_SEC)
-/* A line that carried packets and is silent for so long may be dead: reports
- * take two. */
-#define FEEDBACK_QUIET (30 * NSEC_PER_MSEC)
+/* A line that carried packets and is silent for so long may be dead: the peer
+ * is told at once, and reports take two lines. */
+#define FEEDBACK_QUIET (25 * NSEC_PER_MSEC)
 
 struct feedback_stats {
 	uint64_t tx_reports, rx_reports;

@@ -212,6 +212,7 @@ link_set_up(struct tunnel *t, struct link *l, mono_t now)
 	t->nup++;
 	t->busy = true; /* a keepalive soon: the server waits for an echo */
 	retain_restart(&l->retain, t->pool);
+	l->quiet = false;
 	sched_join(t, l);
 	tunnel_retune(t);
 	log_info("link %s: up, peer %s, rtt %lld ms", l->conf.name,

@@ -137,6 +137,7 @@ struct link {
 	struct rate rate;	     /* that the line was found to carry */
 	struct told told;	     /* totals in the peer's last report */
 	bool idled; /* it could have carried more since that report */
+	bool quiet; /* something on it is overdue: rather not more */
 	struct trial trial;
 	struct loss_span loss;
 	mono_t alive_at; /* the latest instant we sent something that arrived */
