@@ -170,8 +170,8 @@ report_due_at(const struct tunnel *t)
 					       : FEEDBACK_GAP_SLOW);
 	for (unsigned i = 0; i < LINKS_MAX; i++)
 		if (t->links[i].used)
-			due = mono_earlier(
-			    due, urgent_at(f, &t->links[i].meter));
+			due =
+			    mono_earlier(due, urgent_at(f, &t->links[i].meter));
 	if (due != MONO_NEVER && affordable_at(t) > due)
 		return affordable_at(t);
 	return due;

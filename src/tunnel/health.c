@@ -133,11 +133,12 @@ judge_loss(
 	uint32_t arrived = r->packets - s->packets;
 
 	if (s->started && r->highest >= s->highest &&
-	    expected < HEALTH_LOSS_SPAN)
+	    (expected < HEALTH_LOSS_SPAN || now - s->since < HEALTH_LOSS_TIME))
 		return;
 	if (s->started && r->highest >= s->highest && arrived <= expected)
 		s->percent = (uint32_t)(100 - 100 * arrived / expected);
 	s->started = true;
+	s->since = now;
 	s->highest = r->highest;
 	s->packets = r->packets;
 	if (s->percent <= HEALTH_LOSS_MAX || !has_substitute(t, l))

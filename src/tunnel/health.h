@@ -17,7 +17,9 @@
 #define HEALTH_SILENCE (40 * NSEC_PER_MSEC) /* and 4 deviations */
 #define HEALTH_PERIODS 3		    /* of silence: down */
 #define HEALTH_GOOD_COPIES 5		    /* in a row, after silence */
-#define HEALTH_LOSS_SPAN 64   /* packets over which loss is judged */
+/* Loss is judged over so many packets and so long, as losses come in bursts. */
+#define HEALTH_LOSS_SPAN 128
+#define HEALTH_LOSS_TIME (500 * NSEC_PER_MSEC)
 #define HEALTH_LOSS_MAX 30    /* per cent */
 #define HEALTH_LOSS_COPIES 20 /* at most a tenth lost, after loss; doubled */
 #define HEALTH_LOSS_COPIES_MAX 640
@@ -45,6 +47,7 @@ struct trial {
 /* What the reports said of loss lately. */
 struct loss_span {
 	bool started;
+	mono_t since;
 	uint64_t highest;
 	uint32_t packets;
 	uint32_t percent; /* of the last full span */
