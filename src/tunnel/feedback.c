@@ -16,6 +16,7 @@
 /* A packet is taken for lost when it is that much later than others were; more
  * where delays vary. */
 #define OVERDUE (20 * NSEC_PER_MSEC)
+#define STAMP_AGE_MAX (20 * NSEC_PER_SEC)
 
 void
 feedback_owe(struct tunnel *t, uint32_t bytes)
@@ -196,7 +197,7 @@ oldest_flight(const struct tunnel *t)
 	for (unsigned i = 0; i < LINKS_MAX; i++)
 		if (t->links[i].used && t->links[i].retain.data > 0)
 			oldest = mono_earlier(
-			    oldest, retain_oldest_at(&t->links[i].retain));
+			    oldest, t->links[i].retain.data_at);
 	return oldest;
 }
 
@@ -276,7 +277,8 @@ expected_before(const struct link *l, uint32_t stamp, mono_t margin, mono_t now)
 	return now - age - margin;
 }
 
-static void
+/* False: it tells nothing that could be true. */
+static bool
 settle(struct tunnel *t, struct link *l, const struct report_link *r,
     uint32_t stamp, bool newer, mono_t now)
 {
@@ -287,19 +289,22 @@ settle(struct tunnel *t, struct link *l, const struct report_link *r,
 	if (!retain_report(&l->retain, t->pool, r, arq_lost, &loss, &res)) {
 		/* What was sent before the peer began anew is forgotten. */
 		t->feedback.stats.bad_reports += r->highest >= l->tx_seq;
-		return;
+		return false;
 	}
 	l->stats.lost += res.lost;
 	if (!newer)
-		return;
+		return true;
 	if (r->packets != l->told.packets)
 		delay_sample(&l->delay, r->owd_min, r->owd_last, now);
 	margin = OVERDUE + 4 * l->delay.var + pacer_cost(&l->pacer, 1500);
 	expected = expected_before(l, stamp, margin, now);
 	retain_overdue(&l->retain, expected, arq_lost, &loss);
 	l->quiet = retain_unheard_at(&l->retain) < expected;
+	if (!l->quiet && !l->trial.on)
+		l->trial.in_vain = 0;
 	health_report(
 	    t, l, r, expected_before(l, stamp, health_patience(l), now), now);
+	return true;
 }
 
 void
@@ -308,14 +313,14 @@ feedback_input(struct tunnel *t, const uint8_t *payload, size_t len,
 {
 	struct feedback *f = &t->feedback;
 	uint32_t span = (stamp - f->told_stamp) & WIRE_STAMP_MASK;
-	bool newer = !f->told || (span != 0 && span <= WIRE_STAMP_MASK / 2);
+	/* Stamps wrap: after a pause they tell nothing of each other. */
+	bool first = !f->told || now - f->told_at > STAMP_AGE_MAX;
+	bool newer = first || (span != 0 && span <= WIRE_STAMP_MASK / 2);
 	struct report_link r;
 	struct link *l;
 	size_t n;
 
 	f->stats.rx_reports++;
-	f->told_at = now;
-	f->asks = 0;
 	for (; len > 0; payload += n, len -= n) {
 		if ((n = report_get(&r, payload, len)) == 0) {
 			f->stats.bad_reports++;
@@ -323,10 +328,13 @@ feedback_input(struct tunnel *t, const uint8_t *payload, size_t len,
 		}
 		if ((l = find_link(t, r.link)) == NULL)
 			continue;
-		settle(t, l, &r, stamp, newer, now);
+		if (!settle(t, l, &r, stamp, newer, now))
+			continue;
+		f->told_at = now;
+		f->asks = 0;
 		if (newer)
 			link_take_rate(t, l, &r,
-			    f->told ? (mono_t)span * WIRE_STAMP_UNIT : 0, now);
+			    first ? 0 : (mono_t)span * WIRE_STAMP_UNIT, now);
 	}
 	if (newer) {
 		f->told = true;

@@ -97,7 +97,8 @@ judge_silence(struct tunnel *t, struct link *l, mono_t expected, mono_t now)
 	if (unheard >= expected)
 		return;
 	if (!l->trial.on) {
-		if (has_substitute(t, l))
+		if (has_substitute(t, l) &&
+		    retain_misses(&l->retain, HEALTH_MISSES, expected))
 			begin(t, l, HEALTH_SILENT, HEALTH_GOOD_COPIES, now);
 		return;
 	}
@@ -200,7 +201,8 @@ health_copy(struct tunnel *t, struct pktbuf *pb, mono_t now)
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		struct link *l = &t->links[i];
 
-		if (!l->used || !l->trial.on || !l->up || l->in_use ||
+		if (!l->used || !(l->trial.on || l->quiet) || !l->up ||
+		    l->in_use ||
 		    now - l->trial.copied_at < copy_gap(&l->trial) ||
 		    !pacer_ready(&l->pacer, now))
 			continue;

@@ -87,7 +87,8 @@ retain_note(struct retain *r, struct pktbuf_pool *pool, uint64_t seq,
 	if (pb == NULL)
 		return;
 	e->data = true;
-	r->data++;
+	if (r->data++ == 0)
+		r->data_at = now;
 	e->bucket = pb->bucket;
 	e->bucket_seq = pb->bucket_seq;
 	e->priority = pb->priority;
@@ -207,12 +208,6 @@ retain_restart(struct retain *r, struct pktbuf_pool *pool)
 }
 
 mono_t
-retain_oldest_at(const struct retain *r)
-{
-	return r->tail < r->head ? entry_of(r, r->tail)->sent_at : MONO_NEVER;
-}
-
-mono_t
 retain_unheard_at(const struct retain *r)
 {
 	uint64_t seq = r->highest + 1;
@@ -222,4 +217,13 @@ retain_unheard_at(const struct retain *r)
 	if (r->head - seq > r->size)
 		seq = r->head - r->size;
 	return entry_of(r, seq)->sent_at;
+}
+
+bool
+retain_misses(const struct retain *r, uint32_t n, mono_t before)
+{
+	uint64_t last = r->highest + n;
+
+	return r->ring != NULL && last < r->head &&
+	       entry_of(r, last)->sent_at < before;
 }

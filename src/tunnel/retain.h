@@ -36,7 +36,8 @@ struct retain {
 	uint64_t tail;		   /* all before it are settled */
 	uint64_t head;		   /* of the next record */
 	uint64_t highest;	   /* that a report named, 0: none yet */
-	uint32_t data; /* packets in flight that the peer waits for */
+	uint32_t data;	/* packets in flight that the peer waits for */
+	mono_t data_at; /* since when there are any */
 };
 
 /* Takes over a reference to a lost packet, e->pb; NULL if it was not kept. */
@@ -68,9 +69,9 @@ void retain_refused(
     struct retain *r, uint64_t seq, retain_lost_fn *lost, void *ctx);
 /* The line works again: forgets what was in flight before. */
 void retain_restart(struct retain *r, struct pktbuf_pool *pool);
-/* When the oldest that is not settled had been sent; MONO_NEVER: none is. */
-mono_t retain_oldest_at(const struct retain *r);
 /* When the first packet after the highest that was reported had been sent;
  * MONO_NEVER: there is none. */
 mono_t retain_unheard_at(const struct retain *r);
+/* Have n packets after the highest been sent before that instant? */
+bool retain_misses(const struct retain *r, uint32_t n, mono_t before);
 #endif

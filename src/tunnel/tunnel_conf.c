@@ -376,7 +376,7 @@ choose_links(struct tunnel *t)
 		struct link *l = &t->links[i];
 
 		l->in_use = sched_fitness(l) == best;
-		t->trials |= l->used && l->up && l->trial.on;
+		t->trials |= l->used && l->up && (l->trial.on || l->quiet);
 	}
 }
 

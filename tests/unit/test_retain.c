@@ -137,7 +137,9 @@ END_TEST
 START_TEST(what_is_overdue_is_lost_oldest_first)
 {
 	send_many(1, 10);
-	ck_assert_int_eq(retain_oldest_at(&r), T0);
+	ck_assert(retain_misses(&r, 10, T0 + 10 * MS));
+	ck_assert(!retain_misses(&r, 10, T0 + 9 * MS));
+	ck_assert(!retain_misses(&r, 11, T0 + 10 * MS));
 	ck_assert_uint_eq(retain_overdue(&r, T0 + 4 * MS, on_lost, NULL), 4);
 	ck_assert_uint_eq(lost[0], 1001);
 	ck_assert_uint_eq(lost[3], 1004);
