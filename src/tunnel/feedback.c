@@ -60,6 +60,9 @@ send_report(struct tunnel *t, struct link *l, const uint8_t *payload,
 	link_send_control(
 	    t, l, &l->cur, WIRE_REPORT, payload, len, &l->path, now);
 	t->feedback.credit -= (int64_t)len + 60;
+	/* What was due anyway is not held against a time when there is more. */
+	if (t->feedback.credit < -FEEDBACK_SAVED)
+		t->feedback.credit = -FEEDBACK_SAVED;
 	t->feedback.stats.tx_reports++;
 }
 
@@ -101,16 +104,6 @@ report(struct tunnel *t, mono_t now)
 		send_report(t, second, payload, len, now);
 }
 
-void
-feedback_answer(struct tunnel *t, struct link *l, mono_t now)
-{
-	uint8_t payload[REPORT_MAX];
-	size_t len = compose(t, payload, now);
-
-	if (len > 0)
-		send_report(t, l, payload, len, now);
-}
-
 static void
 refill(struct tunnel *t, mono_t now)
 {
@@ -127,6 +120,29 @@ refill(struct tunnel *t, mono_t now)
 			       (NSEC_PER_SEC / NSEC_PER_USEC));
 	if (f->credit > FEEDBACK_SAVED)
 		f->credit = FEEDBACK_SAVED;
+}
+
+/* However often it asks, and by however many links. */
+static bool
+may_answer(const struct tunnel *t, const struct link *l, mono_t now)
+{
+	mono_t gap =
+	    t->feedback.credit >= 0 ? FEEDBACK_HOLE_GAP : FEEDBACK_GAP_MAX;
+
+	return now - l->answered_at >= gap;
+}
+
+void
+feedback_answer(struct tunnel *t, struct link *l, mono_t now)
+{
+	uint8_t payload[REPORT_MAX];
+	size_t len;
+
+	refill(t, now);
+	if (!may_answer(t, l, now) || (len = compose(t, payload, now)) == 0)
+		return;
+	l->answered_at = now;
+	send_report(t, l, payload, len, now);
 }
 
 /* When the credit allows another report, which is never longer than a while. */

@@ -19,7 +19,7 @@
 #define FEEDBACK_HOLE_GAP (3 * NSEC_PER_MSEC)  /* of those for new holes */
 #define FEEDBACK_GAP_MAX (250 * NSEC_PER_MSEC) /* however slow we may send */
 #define FEEDBACK_SHARE 100  /* reports may take 1/100 of what we may send */
-#define FEEDBACK_SAVED 4096 /* bytes of that which can be saved up */
+#define FEEDBACK_SAVED 4096 /* bytes of that, saved up or owed at most */
 /* Without a report for so long, and a round trip, we ask for one. */
 #define FEEDBACK_ASK (60 * NSEC_PER_MSEC)
 #define FEEDBACK_ASK_MAX (1 * NSEC_PER_SEC)
@@ -55,7 +55,8 @@ struct tunnel;
 void feedback_owe(struct tunnel *t, uint32_t bytes);
 /* Sends what is due, asks where the peer is silent; the next deadline. */
 mono_t feedback_run(struct tunnel *t, mono_t now);
-/* A report by one link, as the answer to one who asked. */
+/* A report by one link, as the answer to one who asked; at most one each
+ * FEEDBACK_HOLE_GAP, each FEEDBACK_GAP_MAX once the share is used up. */
 void feedback_answer(struct tunnel *t, struct link *l, mono_t now);
 /* A report of the peer, which left its clock at stamp. */
 void feedback_input(struct tunnel *t, const uint8_t *payload, size_t len,

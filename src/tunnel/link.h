@@ -142,6 +142,7 @@ struct link {
 	struct loss_span loss;
 	mono_t alive_at; /* the latest instant we sent something that arrived */
 	mono_t keepalive_at;  /* last KEEPALIVE sent */
+	mono_t answered_at;   /* last report that the peer asked for */
 	mono_t srtt, rttvar;  /* RFC 6298; 0: not known */
 	uint32_t rx_stamp;    /* the peer's, of its last packet */
 	mono_t rx_stamp_at;   /* when that came; 0: none yet */
