@@ -212,23 +212,19 @@ oldest_flight(const struct tunnel *t)
 
 	for (unsigned i = 0; i < LINKS_MAX; i++)
 		if (t->links[i].used && t->links[i].retain.data > 0)
-			oldest = mono_earlier(
-			    oldest, t->links[i].retain.data_at);
+			oldest =
+			    mono_earlier(oldest, t->links[i].retain.data_at);
 	return oldest;
 }
 
-/* Packets are in flight and no report comes: asks by every link, and the
- * answer comes by the same. */
-static mono_t
-run_asking(struct tunnel *t, mono_t now)
+mono_t
+feedback_ask_at(const struct tunnel *t)
 {
-	struct feedback *f = &t->feedback;
+	const struct feedback *f = &t->feedback;
 	mono_t wait, from;
 
-	if (t->nup == 0 || !is_waiting(t)) {
-		f->asks = 0;
+	if (t->nup == 0 || !is_waiting(t))
 		return MONO_NEVER;
-	}
 	from = oldest_flight(t);
 	if (f->told_at > from)
 		from = f->told_at;
@@ -237,9 +233,21 @@ run_asking(struct tunnel *t, mono_t now)
 	wait = FEEDBACK_ASK << (f->asks < 4 ? f->asks : 4);
 	if (wait > FEEDBACK_ASK_MAX)
 		wait = FEEDBACK_ASK_MAX;
-	wait += 2 * t->delay_max;
-	if (now < from + wait)
-		return from + wait;
+	return from + wait + 2 * t->delay_max;
+}
+
+/* Packets are in flight and no report comes: asks by every link, and the
+ * answer comes by the same. */
+static mono_t
+run_asking(struct tunnel *t, mono_t now)
+{
+	struct feedback *f = &t->feedback;
+	mono_t due = feedback_ask_at(t);
+
+	if (due == MONO_NEVER)
+		f->asks = 0;
+	if (now < due)
+		return due;
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		struct link *l = &t->links[i];
 
@@ -251,7 +259,7 @@ run_asking(struct tunnel *t, mono_t now)
 	}
 	f->asks++;
 	f->asked_at = now;
-	return now + wait;
+	return feedback_ask_at(t);
 }
 
 mono_t

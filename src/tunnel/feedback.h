@@ -55,6 +55,9 @@ struct tunnel;
 void feedback_owe(struct tunnel *t, uint32_t bytes);
 /* Sends what is due, asks where the peer is silent; the next deadline. */
 mono_t feedback_run(struct tunnel *t, mono_t now);
+/* When we ask for a report; earlier than feedback_run said once packets were
+ * sent. */
+mono_t feedback_ask_at(const struct tunnel *t);
 /* A report by one link, as the answer to one who asked; at most one each
  * FEEDBACK_HOLE_GAP, each FEEDBACK_GAP_MAX once the share is used up. */
 void feedback_answer(struct tunnel *t, struct link *l, mono_t now);

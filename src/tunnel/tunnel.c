@@ -287,6 +287,7 @@ tunnel_run(struct tunnel *t, mono_t now)
 		return now;
 	if (arq_waits(t))
 		next = mono_earlier(next, now + AGAIN_POLL);
+	next = mono_earlier(next, feedback_ask_at(t));
 	if (!fq_empty(t->fq) && sched_ready_at(t) < next)
 		next = sched_ready_at(t);
 	return next;
