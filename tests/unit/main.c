@@ -50,6 +50,10 @@
 	suite(handshake) \
 	suite(handshake_bad) \
 	suite(tunnel) \
+	suite(sched) \
+	suite(arq) \
+	suite(feedback) \
+	suite(health) \
 	suite(ipc) \
 	suite(request) \
 	suite(hook) \
