@@ -14,6 +14,7 @@
 
 #define WAYS 8
 #define DROP_BATCH 64
+#define FQ_PATIENCE (10 * NSEC_PER_SEC) /* a sojourn that nothing has */
 #define NO_BUCKET FQ_BUCKETS
 
 struct bucket {
@@ -33,6 +34,7 @@ struct fq {
 	/* conf */
 	struct pktbuf_pool *pool;
 	struct codel_params codel;
+	mono_t patient_until;
 	size_t limit_bytes;
 	int32_t quantum_bytes;
 	/* state; tags and backlogs apart, because they are searched */
@@ -85,6 +87,7 @@ fq_set_params(struct fq *fq, const struct fq_params *params)
 	fq->codel.interval = params->interval;
 	fq->codel.mtu_bytes =
 	    params->mtu_bytes == 0 ? quantum : params->mtu_bytes;
+	fq->patient_until = params->patient_until;
 	fq->limit_bytes = params->limit_bytes;
 	fq->quantum_bytes = (int32_t)quantum;
 }
@@ -370,9 +373,12 @@ fq_dequeue(struct fq *fq, mono_t now)
 {
 	const struct codel_queue queue = { codel_take, codel_mark, codel_drop,
 		fq };
+	struct codel_params codel = fq->codel;
 	struct pktbuf *pb;
 	struct bucket *b;
 
+	if (now < fq->patient_until)
+		codel.target = FQ_PATIENCE;
 	for (;;) {
 		if ((b = TAILQ_FIRST(&fq->new_flows)) == NULL &&
 		    (b = TAILQ_FIRST(&fq->old_flows)) == NULL)
@@ -385,7 +391,7 @@ fq_dequeue(struct fq *fq, mono_t now)
 		if ((pb = dequeue_again(fq, b)) != NULL)
 			return pb;
 		fq->current = b;
-		pb = codel_dequeue(&b->codel, &fq->codel, &queue, now);
+		pb = codel_dequeue(&b->codel, &codel, &queue, now);
 		if (pb != NULL) {
 			number(fq, b, pb, now);
 			return pb;

@@ -22,6 +22,9 @@ struct fq_params {
 	mono_t interval;	/* for how long it accepts more */
 	size_t limit_bytes;	/* of all packets together */
 	uint32_t quantum_bytes; /* of the deficit round-robin */
+	/* CoDel lets all pass until then: the links have just become fewer, and
+	 * what they would have carried needs a moment to drain. */
+	mono_t patient_until;
 	uint32_t mtu_bytes; /* CoDel leaves a flow so much; 0: the quantum */
 };
 

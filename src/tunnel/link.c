@@ -234,6 +234,8 @@ link_set_down(struct tunnel *t, struct link *l, const char *reason, mono_t now)
 	l->up = false;
 	l->up_at = l->failed_at = now;
 	l->stats.flaps++;
+	if (l->in_use)
+		t->shrunk_at = now;
 	health_down(l);
 	t->nup--;
 	if (!t->server) {

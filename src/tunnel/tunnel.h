@@ -90,6 +90,7 @@ struct tunnel {
 	mono_t delay_max;  /* ... and of the slowest */
 	uint64_t rate_Bps; /* of the links in use together */
 	bool trials;	   /* a link is on trial */
+	mono_t shrunk_at;  /* a link in use failed */
 	mono_t keepalive_due_at;
 	bool busy;		 /* packets flowed since the last keepalive */
 	uint32_t path_mtu_bytes; /* the longest packet that both devices take */

@@ -17,6 +17,8 @@
 #define OLD_PASSWORD (600 * NSEC_PER_SEC)
 #define SIZE_LOG_PERIOD (30 * NSEC_PER_SEC)
 #define CODEL_TARGET (5 * NSEC_PER_MSEC)
+/* BBR remembers the old rate for ten round trips, which are long now. */
+#define SHRUNK_PATIENCE (2 * NSEC_PER_SEC)
 #define CODEL_INTERVAL (100 * NSEC_PER_MSEC)
 #define QUEUE_MIN (128 * 1024) /* bytes, however slow the lines are */
 
@@ -486,6 +488,7 @@ tunnel_retune(struct tunnel *t)
 	p.target = mtu_time > CODEL_TARGET ? mtu_time : CODEL_TARGET;
 	p.target += spread;
 	p.interval = CODEL_INTERVAL + spread;
+	p.patient_until = t->shrunk_at + SHRUNK_PATIENCE;
 	bytes = bytes_in(b.rate_Bps, p.interval + 2 * b.delay_max);
 	if (bytes < QUEUE_MIN)
 		bytes = QUEUE_MIN;
