@@ -360,6 +360,7 @@ reload_link(struct tunnel *t, unsigned slot, enum conf_link_change change,
 struct bond_shape {
 	mono_t delay_min, delay_max;
 	uint64_t rate_Bps;
+	uint64_t total_Bps; /* with those that are not in use */
 	size_t links;
 	uint32_t up; /* mask of the wire numbers of links that are up */
 };
@@ -435,6 +436,8 @@ shape_of(struct tunnel *t, struct bond_shape *b)
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		struct link *l = &t->links[i];
 
+		if (l->used)
+			b->total_Bps += l->pacer.rate_Bps;
 		if (l->used && l->up)
 			b->up |= UINT32_C(1) << l->wire_id;
 		if (!l->in_use)
@@ -489,7 +492,8 @@ tunnel_retune(struct tunnel *t)
 	p.target += spread;
 	p.interval = CODEL_INTERVAL + spread;
 	p.patient_until = t->shrunk_at + SHRUNK_PATIENCE;
-	bytes = bytes_in(b.rate_Bps, p.interval + 2 * b.delay_max);
+	/* Not less when a line fails: what it would have carried waits. */
+	bytes = bytes_in(b.total_Bps, p.interval + 2 * b.delay_max);
 	if (bytes < QUEUE_MIN)
 		bytes = QUEUE_MIN;
 	if (bytes > most)
