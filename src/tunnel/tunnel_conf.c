@@ -19,6 +19,8 @@
 #define CODEL_TARGET (5 * NSEC_PER_MSEC)
 /* BBR remembers the old rate for ten round trips, which are long now. */
 #define SHRUNK_PATIENCE (2 * NSEC_PER_SEC)
+#define LOSSY 0.002
+#define REPAIR_TIME (5 * NSEC_PER_MSEC) /* of a loss, beyond a round trip */
 #define CODEL_INTERVAL (100 * NSEC_PER_MSEC)
 #define QUEUE_MIN (128 * 1024) /* bytes, however slow the lines are */
 
@@ -360,6 +362,7 @@ reload_link(struct tunnel *t, unsigned slot, enum conf_link_change change,
 struct bond_shape {
 	mono_t delay_min, delay_max;
 	uint64_t rate_Bps;
+	bool lossy;	    /* packets have to be sent again all the time */
 	uint64_t total_Bps; /* with those that are not in use */
 	size_t links;
 	uint32_t up; /* mask of the wire numbers of links that are up */
@@ -446,6 +449,7 @@ shape_of(struct tunnel *t, struct bond_shape *b)
 		if (l->peer_mtu != 0 && l->peer_mtu < t->path_mtu_bytes)
 			t->path_mtu_bytes = l->peer_mtu;
 		b->rate_Bps += l->pacer.rate_Bps;
+		b->lossy |= loss_meter_value(&l->tx_loss) > LOSSY;
 		if (link_delay(l) < b->delay_min)
 			b->delay_min = link_delay(l);
 		l->faster_Bps = faster_than(t, l);
@@ -474,7 +478,7 @@ tunnel_retune(struct tunnel *t)
 {
 	struct fq_params p = { .quantum_bytes = 1514 };
 	struct bond_shape b;
-	mono_t spread, mtu_time = 0;
+	mono_t extra, mtu_time = 0;
 	uint64_t bytes, most = t->conf->memory_bytes / 4;
 
 	shape_of(t, &b);
@@ -484,13 +488,17 @@ tunnel_retune(struct tunnel *t)
 	t->delay_min = b.delay_min;
 	t->delay_max = b.delay_max;
 	t->rate_Bps = b.rate_Bps;
-	spread = b.delay_max - b.delay_min;
 	if (b.rate_Bps != 0)
 		mtu_time = (mono_t)(1500 * (uint64_t)NSEC_PER_SEC * 3 / 2 /
 				    b.rate_Bps);
 	p.target = mtu_time > CODEL_TARGET ? mtu_time : CODEL_TARGET;
-	p.target += spread;
-	p.interval = CODEL_INTERVAL + spread;
+	/* A flow's round trip is longer by what its packets wait for others:
+	 * those of slower lines, and those that are sent again. */
+	extra = b.delay_max - b.delay_min;
+	if (b.lossy)
+		extra += 2 * b.delay_min + REPAIR_TIME;
+	p.target += extra;
+	p.interval = CODEL_INTERVAL + extra;
 	p.patient_until = t->shrunk_at + SHRUNK_PATIENCE;
 	/* Not less when a line fails: what it would have carried waits. */
 	bytes = bytes_in(b.total_Bps, p.interval + 2 * b.delay_max);
