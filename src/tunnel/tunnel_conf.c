@@ -362,6 +362,7 @@ reload_link(struct tunnel *t, unsigned slot, enum conf_link_change change,
 struct bond_shape {
 	mono_t delay_min, delay_max;
 	uint64_t rate_Bps;
+	mono_t jitter;	    /* the greatest deviation of a delay */
 	bool lossy;	    /* packets have to be sent again all the time */
 	uint64_t total_Bps; /* with those that are not in use */
 	size_t links;
@@ -449,6 +450,8 @@ shape_of(struct tunnel *t, struct bond_shape *b)
 		if (l->peer_mtu != 0 && l->peer_mtu < t->path_mtu_bytes)
 			t->path_mtu_bytes = l->peer_mtu;
 		b->rate_Bps += l->pacer.rate_Bps;
+		if (l->delay.var > b->jitter)
+			b->jitter = l->delay.var;
 		b->lossy |= loss_meter_value(&l->tx_loss) > LOSSY;
 		if (link_delay(l) < b->delay_min)
 			b->delay_min = link_delay(l);
@@ -493,8 +496,8 @@ tunnel_retune(struct tunnel *t)
 				    b.rate_Bps);
 	p.target = mtu_time > CODEL_TARGET ? mtu_time : CODEL_TARGET;
 	/* A flow's round trip is longer by what its packets wait for others:
-	 * those of slower lines, and those that are sent again. */
-	extra = b.delay_max - b.delay_min;
+	 * those of slower lines, late ones, and those that are sent again. */
+	extra = b.delay_max - b.delay_min + 2 * b.jitter;
 	if (b.lossy)
 		extra += 2 * b.delay_min + REPAIR_TIME;
 	p.target += extra;
