@@ -79,6 +79,7 @@ struct reseq {
 	struct reseq_stats stats;
 	struct bucket buckets[SPACES][FQ_BUCKETS];
 	struct number exceptions[EXCEPTIONS];
+	mono_t hold;
 };
 
 /* a - b of numbers that wrap at 22 bits, as a signed value. */
@@ -104,6 +105,7 @@ reseq_new(struct pktbuf_pool *pool, reseq_deliver_fn *deliver, void *ctx)
 	r->pool = pool;
 	r->deliver = deliver;
 	r->ctx = ctx;
+	r->hold = RESEQ_HOLD;
 	r->due_at = MONO_NEVER;
 	TAILQ_INIT(&r->waiting);
 	for (size_t i = 0; i < SPACES; i++)
@@ -225,7 +227,7 @@ await(struct reseq *r, struct bucket *b, mono_t now)
 
 	if (at < b->delivered_at)
 		at = b->delivered_at;
-	b->deadline = at + RESEQ_HOLD_MAX;
+	b->deadline = at + r->hold;
 	if (b->deadline < r->due_at)
 		r->due_at = b->deadline;
 	if (b->waiting)
@@ -517,6 +519,14 @@ reseq_skip(struct reseq *r, bool priority, uint16_t bucket, uint32_t bucket_seq,
 		return;
 	b->delivered_at = now;
 	drain(r, b, now);
+}
+
+void
+reseq_set_hold(struct reseq *r, mono_t hold)
+{
+	if (hold < RESEQ_HOLD)
+		hold = RESEQ_HOLD;
+	r->hold = hold < RESEQ_HOLD_MAX ? hold : RESEQ_HOLD_MAX;
 }
 
 void

@@ -18,7 +18,9 @@
  * A hole is given up when the sender says so, or when nothing has come in its
  * turn for so long after the missing packet could have come by its line.
  */
-#define RESEQ_HOLD_MAX (150 * NSEC_PER_MSEC)
+#define RESEQ_HOLD (150 * NSEC_PER_MSEC)
+/* Longer where a resend takes longer, but not longer than this. */
+#define RESEQ_HOLD_MAX (600 * NSEC_PER_MSEC)
 /* However slow that line is. */
 #define RESEQ_EXPECT_MAX (1 * NSEC_PER_SEC)
 /* A packet of a hole that was given up is of use for so long; so is one from
@@ -31,7 +33,7 @@ struct reseq_stats {
 	uint64_t duplicates;   /* packets that had come before, dropped */
 	uint64_t holes;	       /* packets that something had to wait for */
 	uint64_t skipped;      /* given up as the sender said so */
-	uint64_t deadlines;    /* given up by RESEQ_HOLD_MAX */
+	uint64_t deadlines;    /* given up by the deadline */
 	uint64_t no_memory;    /* passed on, holes and all, for want of room */
 	size_t bytes, packets; /* waiting now */
 	uint32_t packets_of[LINKS_MAX]; /* ... by the link that brought them */
@@ -72,6 +74,8 @@ void reseq_heard(struct reseq *r, unsigned link, uint32_t stamp, mono_t now);
 /* Mask of the links that carry packets now; where the carrier of what is
  * missing is not known, the slowest of them is waited for. */
 void reseq_set_links(struct reseq *r, uint32_t mask);
+/* How long a hole is waited for: RESEQ_HOLD at least. */
+void reseq_set_hold(struct reseq *r, mono_t hold);
 /* Gives up what is past its deadline, give or take a millisecond; returns when
  * to call again at the latest. */
 mono_t reseq_run(struct reseq *r, mono_t now);

@@ -500,6 +500,8 @@ tunnel_retune(struct tunnel *t)
 	extra = b.delay_max - b.delay_min + 2 * b.jitter;
 	if (b.lossy)
 		extra += 2 * b.delay_min + REPAIR_TIME;
+	/* Two resends, each after a report. */
+	reseq_set_hold(t->reseq, 4 * b.delay_max + 8 * b.jitter);
 	p.target += extra;
 	p.interval = CODEL_INTERVAL + extra;
 	p.patient_until = t->shrunk_at + SHRUNK_PATIENCE;

@@ -57,7 +57,7 @@ START_TEST(the_first_packets_come_in_order)
 	reseq_reset(r);
 	come(5, 0, 0);
 	GOT("");
-	pass_time(RESEQ_HOLD_MAX);
+	pass_time(RESEQ_HOLD);
 	GOT("5");
 	come(6, 0, 0);
 	GOT("6");
@@ -367,7 +367,7 @@ static void
 waits_longer(mono_t span)
 {
 	begin_hole();
-	pass_time(RESEQ_HOLD_MAX + span - MS);
+	pass_time(RESEQ_HOLD + span - MS);
 	GOT("0");
 	pass_time(2 * MS);
 	GOT("2");
@@ -490,7 +490,7 @@ START_TEST(a_line_that_does_not_exist_is_no_reason_to_wait_longer)
 	come(0, 0, 0);
 	come(2, 0, 15);
 	GOT("0");
-	pass_time(RESEQ_HOLD_MAX);
+	pass_time(RESEQ_HOLD);
 	GOT("2");
 	reseq_heard(r, 16, 0, now);
 	reseq_heard(r, UINT32_MAX, 0, now);

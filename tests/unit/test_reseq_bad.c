@@ -34,7 +34,7 @@ START_TEST(what_an_old_peers_line_said_proves_nothing)
 	speak(1, 500 * MS);
 	reseq_reset(r);
 	begin_hole();
-	pass_time(RESEQ_HOLD_MAX);
+	pass_time(RESEQ_HOLD);
 	GOT("0 2");
 }
 END_TEST
@@ -45,7 +45,7 @@ START_TEST(what_an_old_peer_numbered_means_nothing)
 	come(50, 0, 0);
 	come(52, 0, 1);
 	come(49, 1, 0);
-	pass_time(RESEQ_HOLD_MAX);
+	pass_time(RESEQ_HOLD);
 	skip(54);
 	GOT("50 49 52");
 	reseq_reset(r);
@@ -149,7 +149,7 @@ START_TEST(numbers_that_run_backwards_are_bounded)
 	ck_assert_uint_eq(
 	    reseq_stats(r)->packets + ndelivered + reseq_stats(r)->duplicates,
 	    ncome);
-	now += RESEQ_HOLD_MAX;
+	now += RESEQ_HOLD;
 	reseq_run(r, now);
 	ck_assert_uint_eq(ndelivered + reseq_stats(r)->duplicates, ncome);
 }
@@ -191,11 +191,11 @@ START_TEST(no_numbers_keep_packets_for_long)
 		next = reseq_run(r, now);
 		if (next <= now ||
 		    (next != MONO_NEVER &&
-			next > now + RESEQ_EXPECT_MAX + RESEQ_HOLD_MAX))
+			next > now + RESEQ_EXPECT_MAX + RESEQ_HOLD))
 			ck_abort_msg(
 			    "next run in %lld", (long long)(next - now));
 	}
-	pass_time(RESEQ_EXPECT_MAX + RESEQ_HOLD_MAX);
+	pass_time(RESEQ_EXPECT_MAX + RESEQ_HOLD);
 	ck_assert_uint_eq(reseq_stats(r)->packets, 0);
 	ck_assert_uint_eq(reseq_stats(r)->bytes, 0);
 	ck_assert_uint_eq(ndelivered + reseq_stats(r)->duplicates, ncome);

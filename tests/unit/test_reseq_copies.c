@@ -18,7 +18,7 @@ Suite *reseq_copies_suite(void);
 START_TEST(what_comes_late_is_delivered_once)
 {
 	begin_hole();
-	pass_time(RESEQ_HOLD_MAX);
+	pass_time(RESEQ_HOLD);
 	GOT("0 2");
 	come(1, 1, 0);
 	come(1, 0, 0);
@@ -45,7 +45,7 @@ START_TEST(what_comes_after_a_second_is_of_no_use)
 {
 	begin_hole();
 	come(4, 0, 1);
-	pass_time(RESEQ_HOLD_MAX);
+	pass_time(RESEQ_HOLD);
 	now += RESEQ_LATE_MAX - 1;
 	come(1, 1, 0);
 	GOT("0 2 4 1");
@@ -61,7 +61,7 @@ START_TEST(of_a_large_hole_the_end_may_come_late)
 {
 	come(0, 0, 0);
 	come(3000, 0, 1);
-	pass_time(RESEQ_HOLD_MAX);
+	pass_time(RESEQ_HOLD);
 	GOT("0 3000");
 	quiet = true;
 	come_range(1, 3000);
@@ -76,7 +76,7 @@ START_TEST(late_numbers_wrap)
 {
 	come_range(FQ_SEQ_MASK - 1, FQ_SEQ_MASK);
 	come(2, 0, 1);
-	pass_time(RESEQ_HOLD_MAX);
+	pass_time(RESEQ_HOLD);
 	GOT("4194302 2");
 	come(0, 1, 0);
 	come(FQ_SEQ_MASK, 1, 0);
@@ -180,7 +180,7 @@ START_TEST(the_caller_learns_what_became_of_a_packet)
 	ck_assert_uint_eq(st->packets_of[0], 1);
 	ck_assert_uint_eq(st->packets_of[1], 0);
 	ck_assert_uint_eq(st->packets_of[2], 1);
-	pass_time(RESEQ_HOLD_MAX);
+	pass_time(RESEQ_HOLD);
 	ck_assert_uint_eq(st->packets_of[0] + st->packets_of[2], 0);
 	ck_assert_int_eq(come(1, 1, 0), RESEQ_LATE);
 	ck_assert_int_eq(come(1, 0, 0), RESEQ_DUPLICATE);
@@ -315,7 +315,7 @@ play(struct world *w)
 		else
 			come_as(&e->a);
 	}
-	pass_time(RESEQ_EXPECT_MAX + RESEQ_HOLD_MAX);
+	pass_time(RESEQ_EXPECT_MAX + RESEQ_HOLD);
 	for (int b = 0; b < BUCKETS; b++)
 		for (int i = 0; i < PACKETS; i++)
 			if (arrived[b][i] != seen[b][i])
