@@ -76,6 +76,12 @@ resend(struct tunnel *t, struct pktbuf *pb, bool inject)
 	a->nagain++;
 }
 
+bool
+arq_is_late(const struct pktbuf *pb, mono_t now)
+{
+	return pb->sends > 0 && now - pb->sent_at > ARQ_AGE_MAX;
+}
+
 void
 arq_lost(void *ctx, const struct retain_entry *e)
 {
@@ -93,8 +99,7 @@ arq_lost(void *ctx, const struct retain_entry *e)
 		pktbuf_free(t->pool, pb);
 		return;
 	}
-	if (pb->sends >= ARQ_SENDS_MAX ||
-	    loss->now - pb->sent_at > ARQ_AGE_MAX) {
+	if (pb->sends >= ARQ_SENDS_MAX || arq_is_late(pb, loss->now)) {
 		skip(t, e->priority, e->bucket, e->bucket_seq);
 		pktbuf_free(t->pool, pb);
 		return;
@@ -136,6 +141,12 @@ arq_send(struct tunnel *t, mono_t now)
 
 	if (!arq_waits(t))
 		return false;
+	if (arq_is_late(TAILQ_FIRST(&t->arq.again), now)) {
+		pb = take_first(&t->arq);
+		arq_skip(t, pb);
+		pktbuf_free(t->pool, pb);
+		return true;
+	}
 	l = sched_again(t, TAILQ_FIRST(&t->arq.again), now);
 	if (l == NULL)
 		return false;

@@ -56,13 +56,15 @@ struct arq_loss {
 	bool inject; /* the line is gone: outside the budget */
 };
 void arq_lost(void *ctx, const struct retain_entry *e);
-/* Our own cipher did not take pb: nobody is to wait for it. */
+/* Is it to be sent again, and nobody waits for it any more? */
+bool arq_is_late(const struct pktbuf *pb, mono_t now);
+/* pb will not be sent: nobody is to wait for it. */
 void arq_skip(struct tunnel *t, const struct pktbuf *pb);
 /* Everything in flight on l goes by other links. */
 void arq_inject(struct tunnel *t, struct link *l, mono_t now);
 /* Is there something to be sent again at once? */
 bool arq_waits(struct tunnel *t);
-/* Sends the first that waits, if a link is ready for it. */
+/* Sends the first that waits, if a link is ready for it, or gives it up. */
 bool arq_send(struct tunnel *t, mono_t now);
 /* Tells the peer what it need not wait for. */
 void arq_flush_skips(struct tunnel *t, mono_t now);

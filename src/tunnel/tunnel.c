@@ -236,6 +236,11 @@ send_next(struct tunnel *t, mono_t now)
 	if (fq_empty(t->fq) || (l = sched_next(t, now)) == NULL ||
 	    (pb = fq_dequeue(t->fq, now)) == NULL)
 		return false;
+	if (arq_is_late(pb, now)) {
+		arq_skip(t, pb);
+		pktbuf_free(t->pool, pb);
+		return true;
+	}
 	if (pb->sparse)
 		l = sched_sparse(t, now);
 	sched_charge(t, l, pb->len);

@@ -110,6 +110,31 @@ START_TEST(after_a_second_it_is_named_instead)
 }
 END_TEST
 
+/* Be it lost in time: a slow line had no room for it. */
+START_TEST(what_waits_to_be_sent_again_for_a_second_is_named_instead)
+{
+	struct report_link r;
+
+	t->arq.budget = 1500;
+	for (int i = 0; i < 3; i++)
+		send_by(0, 9, 1400);
+	link_keepalive(t, &t->links[0], now);
+	r = all_but(0, 4, 1, 3);
+	tell(&r);
+	ck_assert_uint_eq(t->arq.nagain, 1);
+	ck_assert_uint_eq(fq_stats(t->fq)->again_packets, 2);
+	now += ARQ_AGE_MAX + MS;
+	run_for(MS);
+	ck_assert_uint_eq(count_sent_of(THE_DATA), 3);
+	ck_assert_uint_eq(t->arq.stats.skipped, 3);
+	ck_assert(fq_empty(t->fq));
+	/* Newer ones go on. */
+	input(1, 500);
+	run_for(MS);
+	ck_assert_uint_eq(count_sent_of(THE_DATA), 4);
+}
+END_TEST
+
 START_TEST(what_was_not_kept_is_named_instead)
 {
 	uint64_t seq;
@@ -326,6 +351,8 @@ arq_suite(void)
 	tcase_add_test(tc, a_resend_leaves_before_what_waits);
 	tcase_add_test(tc, a_packet_is_sent_four_times_at_most);
 	tcase_add_test(tc, after_a_second_it_is_named_instead);
+	tcase_add_test(
+	    tc, what_waits_to_be_sent_again_for_a_second_is_named_instead);
 	tcase_add_test(tc, what_was_not_kept_is_named_instead);
 	tcase_add_test(
 	    tc, numbers_without_room_in_a_skip_are_left_to_the_deadline);
