@@ -126,7 +126,7 @@ on_packet(struct sim *s, struct sim_flow *f, int at, const struct sim_packet *p)
 	/* Nobody had waited for it any more. */
 	w->reordered++;
 	HOLDS(w, w->kind != GOOD);
-	HOLDS(w, s->now - tr->first_at >= RESEQ_HOLD_MAX || st->skipped > 0 ||
+	HOLDS(w, s->now - tr->first_at >= RESEQ_HOLD || st->skipped > 0 ||
 		     st->no_memory > 0);
 }
 
