@@ -29,7 +29,8 @@ sched_fitness(const struct link *l)
 {
 	if (!l->used || !l->up)
 		return 0;
-	return 1 + (l->trial.on || l->quiet ? 0 : 2) + (l->conf.fallback_only ? 0 : 1);
+	return 1 + (l->trial.on || l->quiet ? 0 : 2) +
+	       (l->conf.fallback_only ? 0 : 1);
 }
 
 static uint64_t
