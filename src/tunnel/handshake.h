@@ -16,7 +16,7 @@
  *   7    1  reserved, 0
  *   8    8  instance: 48 bits are random for the sender's process, 16 count
  *           the links that began in it
- *  16    8  rate at which the sender wants to send, bytes/s, 0 unlimited
+ *  16    8  rate at which the sender wants to send, bytes/s, 0 not said
  *  24    8  rate at which it wants to receive
  *  32    2  mtu of its tunnel device
  *  34   16  link name, zero padded

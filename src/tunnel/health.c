@@ -120,7 +120,8 @@ static uint32_t
 needed_after_loss(struct trial *tr, mono_t now)
 {
 	if (tr->ended_at != 0 && now - tr->ended_at < HEALTH_TRUST)
-		tr->relapses += tr->relapses < 5;
+		tr->relapses +=
+		    HEALTH_LOSS_COPIES << tr->relapses < HEALTH_LOSS_COPIES_MAX;
 	else
 		tr->relapses = 0;
 	return HEALTH_LOSS_COPIES << tr->relapses;

@@ -64,7 +64,7 @@ mono_t health_patience(const struct link *l);
  * the report names is missing. */
 void health_report(struct tunnel *t, struct link *l,
     const struct report_link *r, mono_t expected, mono_t now);
-/* l came up: after a failure it has to prove itself. */
+/* l came up: soon after a failure it has to prove itself. */
 void health_up(struct tunnel *t, struct link *l, mono_t now);
 /* l went down. */
 void health_down(struct link *l);

@@ -48,7 +48,7 @@ struct link_stats {
 	uint64_t drop_limit;	/* handshakes beyond the limits */
 	uint64_t drop_send;	/* refused by our socket */
 	uint64_t lost;		/* packets sent that the peer missed */
-	uint64_t resent;	/* packets of other links, sent again by it */
+	uint64_t resent;	/* packets that it carried once more */
 	uint64_t copies;	/* sent to see whether it works */
 	uint64_t trials;	/* times it had to prove itself */
 	uint64_t held;		/* packets it brought that had to wait, */

@@ -215,6 +215,17 @@ count_bad(struct link *l, enum session_result r)
 		l->stats.drop_malformed++;
 }
 
+/* Returns its outer bytes. */
+static size_t
+count_received(struct link *l, const struct pktbuf *pb, const struct path *from)
+{
+	size_t outer = tunnel_outer_len(pb->len, &from->peer);
+
+	l->stats.rx_packets++;
+	l->stats.rx_bytes += outer;
+	return outer;
+}
+
 /* Returns true if pb was delivered. */
 static bool
 sealed_input(struct tunnel *t, struct link *l, struct pktbuf *pb,
@@ -227,7 +238,7 @@ sealed_input(struct tunnel *t, struct link *l, struct pktbuf *pb,
 	enum session_result r;
 	uint8_t *packet;
 	size_t len;
-	size_t outer = tunnel_outer_len(pb->len, &from->peer);
+	size_t outer = count_received(l, pb, from);
 	bool fresh;
 
 	if (wire_get_header(&h, pb->data, pb->len) == -1 ||
@@ -279,11 +290,10 @@ void
 link_input(struct tunnel *t, struct link *l, struct pktbuf *pb,
     const struct path *from, mono_t now)
 {
-	l->stats.rx_packets++;
-	l->stats.rx_bytes += tunnel_outer_len(pb->len, &from->peer);
-	if (pb->len == HS_LEN && pb->data[0] <= WIRE_AUTH)
+	if (pb->len == HS_LEN && pb->data[0] <= WIRE_AUTH) {
+		count_received(l, pb, from);
 		link_hs_input(t, l, pb->data[0], pb->data, pb->len, from, now);
-	else if (sealed_input(t, l, pb, from, now))
+	} else if (sealed_input(t, l, pb, from, now))
 		return;
 	pktbuf_free(t->pool, pb);
 }

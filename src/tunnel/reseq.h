@@ -71,7 +71,7 @@ void reseq_skip(struct reseq *r, bool priority, uint16_t bucket,
 /* Any packet that a link brought, sent at stamp: shows how long it takes.
  * Comes before reseq_input for the same packet. */
 void reseq_heard(struct reseq *r, unsigned link, uint32_t stamp, mono_t now);
-/* Mask of the links that carry packets now; where the carrier of what is
+/* Mask of the links that are up; where the carrier of what is
  * missing is not known, the slowest of them is waited for. */
 void reseq_set_links(struct reseq *r, uint32_t mask);
 /* How long a hole is waited for: RESEQ_HOLD at least. */

@@ -160,7 +160,6 @@ retain_report(struct retain *r, struct pktbuf_pool *pool,
 			continue;
 		if (fate == LOST) {
 			res->lost++;
-			res->data_lost += e->data;
 			give_up(r, e, lost, ctx);
 		} else {
 			res->acked++;

@@ -45,7 +45,6 @@ typedef void retain_lost_fn(void *ctx, const struct retain_entry *e);
 
 struct retain_result {
 	uint32_t acked, lost; /* packets, now settled */
-	uint32_t data_lost;   /* those of them that had data */
 };
 
 /* Forgets all and frees the ring. */

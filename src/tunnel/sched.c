@@ -141,9 +141,16 @@ has_room(struct link *l, mono_t now)
 	       is_nearly_ready(l, now);
 }
 
-/* Of the links that are fit, that on which a packet arrives first. */
+/* What keeps a link from carrying a packet, and what makes it a detour. */
+struct choice {
+	bool (*is_fit)(struct link *, mono_t); /* NULL: all are */
+	const struct link *except;
+	uint16_t carriers; /* mask of slots that have lost the packet */
+};
+
+/* Of the links in use that are fit, that on which a packet arrives first. */
 static struct link *
-earliest(struct tunnel *t, bool (*is_fit)(struct link *, mono_t), mono_t now)
+earliest(struct tunnel *t, const struct choice *c, mono_t now)
 {
 	struct link *best = NULL;
 	mono_t best_delay = MONO_NEVER;
@@ -152,9 +159,12 @@ earliest(struct tunnel *t, bool (*is_fit)(struct link *, mono_t), mono_t now)
 		struct link *l = &t->links[i];
 		mono_t delay;
 
-		if (!l->in_use || !is_fit(l, now))
+		if (!l->in_use || l == c->except ||
+		    (c->is_fit != NULL && !c->is_fit(l, now)))
 			continue;
 		delay = link_delay(l) + pacer_debt(&l->pacer, now);
+		if ((c->carriers & 1U << l->slot) != 0)
+			delay += AGAIN_DETOUR;
 		if (delay < best_delay) {
 			best = l;
 			best_delay = delay;
@@ -166,57 +176,28 @@ earliest(struct tunnel *t, bool (*is_fit)(struct link *, mono_t), mono_t now)
 struct link *
 sched_first(struct tunnel *t, mono_t now)
 {
-	return earliest(t, leaves_room, now);
+	return earliest(t, &(struct choice){ .is_fit = leaves_room }, now);
 }
 
 struct link *
 sched_sparse(struct tunnel *t, mono_t now)
 {
-	return earliest(t, is_nearly_ready, now);
+	return earliest(t, &(struct choice){ .is_fit = is_nearly_ready }, now);
 }
 
 struct link *
 sched_again(struct tunnel *t, const struct pktbuf *pb, mono_t now)
 {
-	struct link *best = NULL;
-	mono_t best_delay = MONO_NEVER;
+	struct link *l =
+	    earliest(t, &(struct choice){ .carriers = pb->carriers }, now);
 
-	for (unsigned i = 0; i < LINKS_MAX; i++) {
-		struct link *l = &t->links[i];
-		mono_t delay;
-
-		if (!l->in_use)
-			continue;
-		delay = link_delay(l) + pacer_debt(&l->pacer, now);
-		if ((pb->carriers & 1U << l->slot) != 0)
-			delay += AGAIN_DETOUR;
-		if (delay < best_delay) {
-			best = l;
-			best_delay = delay;
-		}
-	}
-	return best != NULL && has_room(best, now) ? best : NULL;
+	return l != NULL && has_room(l, now) ? l : NULL;
 }
 
 struct link *
 sched_soonest(struct tunnel *t, const struct link *except, mono_t now)
 {
-	struct link *best = NULL;
-	mono_t best_delay = MONO_NEVER;
-
-	for (unsigned i = 0; i < LINKS_MAX; i++) {
-		struct link *l = &t->links[i];
-		mono_t delay;
-
-		if (!l->in_use || l == except)
-			continue;
-		delay = link_delay(l) + pacer_debt(&l->pacer, now);
-		if (delay < best_delay) {
-			best = l;
-			best_delay = delay;
-		}
-	}
-	return best;
+	return earliest(t, &(struct choice){ .except = except }, now);
 }
 
 void

@@ -167,7 +167,7 @@ struct link *sched_sparse(struct tunnel *t, mono_t now);
  * packets leave room for others; NULL: it has to queue. */
 struct link *sched_first(struct tunnel *t, mono_t now);
 /* The link by which a lost packet arrives first, rather not one that lost it;
- * NULL: none has room for it now. */
+ * NULL: that one has no room for it now. */
 struct link *sched_again(struct tunnel *t, const struct pktbuf *pb, mono_t now);
 /* The link other than `except` by which a control packet arrives first. */
 struct link *sched_soonest(
