@@ -137,10 +137,16 @@ excess_is_idle(const struct excess *x)
 	return x->thin >= IDLE_STEPS;
 }
 
+mono_t
+excess_standing(const struct excess *x)
+{
+	return recent_least(x) - x->base;
+}
+
 void
 excess_creep(struct excess *x)
 {
-	mono_t up = mono_earlier(recent_least(x) - x->base, x->noise / 16);
+	mono_t up = mono_earlier(excess_standing(x), x->noise / 16);
 
 	if (up > 0)
 		excess_rebase(x, up);

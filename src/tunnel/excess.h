@@ -31,6 +31,8 @@ struct excess {
 void excess_step(struct excess *x, mono_t low, mono_t span, bool is_thin);
 /* Nothing has been sent to speak of for some steps. */
 bool excess_is_idle(const struct excess *x);
+/* The least above base of the last 8 to 16 steps. */
+mono_t excess_standing(const struct excess *x);
 /* What there is keeps the rate from growing: base follows the least of late by
  * a part of the noise, lest a base from quieter times do so for ever. */
 void excess_creep(struct excess *x);

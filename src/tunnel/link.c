@@ -52,7 +52,7 @@ link_init(struct tunnel *t, struct link *l, unsigned slot,
 	l->socket_at = now;
 	l->resolve_at = t->server ? MONO_NEVER : now;
 	rate_init(&l->rate, tx_rate(t, l), now);
-	pacer_init(&l->pacer, l->rate.now_Bps, conf->overhead_bytes, now);
+	pacer_init(&l->pacer, rate_pace(&l->rate), conf->overhead_bytes, now);
 	sched_join(t, l);
 }
 
@@ -116,7 +116,7 @@ link_set_rate(struct tunnel *t, struct link *l, mono_t now)
 
 	if (tx_rate(t, l) != l->rate.conf_Bps)
 		rate_set_conf(&l->rate, tx_rate(t, l), now);
-	pacer_set_rate(&l->pacer, l->rate.now_Bps, l->conf.overhead_bytes);
+	pacer_set_rate(&l->pacer, rate_pace(&l->rate), l->conf.overhead_bytes);
 	if (l->pacer.rate_Bps != before)
 		sched_restart(t);
 }
@@ -142,7 +142,7 @@ link_take_rate(struct tunnel *t, struct link *l, const struct report_link *r,
 	l->idled = fq_empty(t->fq);
 	if (first || span == 0 || !rate_report(&l->rate, &l->delay, &s, now))
 		return;
-	pacer_set_rate(&l->pacer, l->rate.now_Bps, l->conf.overhead_bytes);
+	pacer_set_rate(&l->pacer, rate_pace(&l->rate), l->conf.overhead_bytes);
 	tunnel_retune(t);
 }
 
@@ -213,6 +213,8 @@ link_set_up(struct tunnel *t, struct link *l, mono_t now)
 	t->busy = true; /* a keepalive soon: the server waits for an echo */
 	retain_restart(&l->retain, t->pool);
 	l->quiet = false;
+	rate_begin(&l->rate, l->srtt);
+	link_set_rate(t, l, now);
 	sched_join(t, l);
 	tunnel_retune(t);
 	log_info("link %s: up, peer %s, rtt %lld ms", l->conf.name,

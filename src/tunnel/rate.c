@@ -56,6 +56,8 @@
 #define KEEP 0.97  /* of what the line delivered, after a drain */
 #define RAISE_GAP (50 * MS)
 #define START_GAP (25 * MS)
+#define FIRST_RTT (1 * MS) /* no line of an operator is shorter */
+#define TRIM 64		   /* this part less while a little queue is left */
 #define HOLD (1 * NSEC_PER_SEC) /* between two probes that failed */
 #define SURPLUS 1.4 /* of the rate over what arrives, random loss included */
 
@@ -104,9 +106,21 @@ rate_init(struct rate *r, uint64_t conf_Bps, mono_t now)
 }
 
 void
+rate_begin(struct rate *r, mono_t rtt)
+{
+	mono_t round = later(rtt, FIRST_RTT);
+
+	if (r->phase != RATE_START || r->excess.steps > 0)
+		return;
+	set(r, clamp(RATE_FIRST_BYTES * 1e9 / (double)round, RATE_FIRST_BPS,
+		   1e18));
+}
+
+void
 rate_set_conf(struct rate *r, uint64_t conf_Bps, mono_t now)
 {
-	bool limited = rate_is_limited(r);
+	bool known =
+	    r->conf_Bps == 0 ? r->phase != RATE_START : rate_is_limited(r);
 
 	if (conf_Bps == r->conf_Bps)
 		return;
@@ -117,7 +131,7 @@ rate_set_conf(struct rate *r, uint64_t conf_Bps, mono_t now)
 	if (r->phase == RATE_START)
 		r->phase = RATE_CRUISE;
 	/* What is known of the line stays known. */
-	set(r, (double)(limited ? r->now_Bps : conf_Bps));
+	set(r, (double)(known ? r->now_Bps : conf_Bps));
 	r->raise_at = now;
 }
 
@@ -125,6 +139,12 @@ bool
 rate_is_limited(const struct rate *r)
 {
 	return r->now_Bps < r->conf_Bps || r->phase == RATE_DRAIN;
+}
+
+uint64_t
+rate_pace(const struct rate *r)
+{
+	return r->trimmed ? r->now_Bps - r->now_Bps / TRIM : r->now_Bps;
 }
 
 static mono_t
@@ -152,6 +172,13 @@ static mono_t
 excess_none(const struct rate *r)
 {
 	return RATE_EXCESS / 5 + 3 * r->excess.noise / 2 + quantum(r) / 2;
+}
+
+/* This much is worth to be emptied slowly. */
+static mono_t
+excess_little(const struct rate *r)
+{
+	return RATE_EXCESS / 10 + 4 * r->excess.noise + quantum(r);
 }
 
 /* What the line let through, which is more than what arrived: packets that are
@@ -489,6 +516,20 @@ probe(struct rate *r, const struct rate_sample *s, mono_t now)
 	r->raise_at = now + (near ? 2 * gap : gap);
 }
 
+/* With some hysteresis: what is sent now is seen a round trip later. */
+static void
+trim(struct rate *r)
+{
+	mono_t little = excess_little(r);
+
+	if (r->phase != RATE_CRUISE)
+		r->trimmed = false;
+	else if (r->trimmed)
+		r->trimmed = r->excess.now > little / 2;
+	else
+		r->trimmed = excess_standing(&r->excess) > little && is_used(r);
+}
+
 /* Doubles what arrives each round trip. */
 static void
 in_start(struct rate *r, const struct rate_sample *s, mono_t now)
@@ -524,7 +565,7 @@ bool
 rate_report(
     struct rate *r, struct delay *d, const struct rate_sample *s, mono_t now)
 {
-	uint64_t was = r->now_Bps;
+	uint64_t was = rate_pace(r);
 
 	if (!d->known || !gather(r, d, s))
 		return false;
@@ -535,6 +576,7 @@ rate_report(
 		in_drain(r, d, s, now);
 	else if (!is_congested(r, s, now) && r->now_Bps != r->conf_Bps)
 		probe(r, s, now);
+	trim(r);
 	r->step = (struct rate_span){ 0 };
-	return r->now_Bps != was;
+	return rate_pace(r) != was;
 }

@@ -9,7 +9,9 @@
  * trip as long as it is used.  Where draining does not bring the delay down,
  * the path has got longer: the least is taken anew and the rate comes back.
  * Without a configured rate it doubles each round trip until the delay shows
- * the line's end.
+ * the line's end.  A few milliseconds are no congestion, but a line that is
+ * sent just what it carries keeps them for ever: it gets a little less until
+ * they are gone.
  */
 #ifndef MLVPN_TUNNEL_RATE_H
 #define MLVPN_TUNNEL_RATE_H
@@ -24,6 +26,7 @@
 #define RATE_EXCESS (15 * NSEC_PER_MSEC)
 #define RATE_FLOOR_BPS 4000   /* bytes per second; never slower */
 #define RATE_FIRST_BPS 125000 /* where nothing is configured */
+#define RATE_FIRST_BYTES 15000 /* or so much each round trip (RFC 6928) */
 
 enum rate_phase {
 	RATE_START, /* nothing configured: look for the line's end */
@@ -42,7 +45,7 @@ struct rate {
 	/* conf */
 	uint64_t conf_Bps; /* 0: not configured */
 	/* state */
-	uint64_t now_Bps; /* to pace at; never 0 */
+	uint64_t now_Bps; /* that the line carries; never 0 */
 	enum rate_phase phase;
 	uint64_t line_Bps; /* what the line carried when it had a queue */
 	/* what reports show */
@@ -63,6 +66,7 @@ struct rate {
 	uint64_t found_Bps; /* most that came through */
 	unsigned flat;	    /* rounds without more */
 	/* RATE_CRUISE */
+	bool trimmed;  /* a little is left in the line's queue */
 	unsigned soft; /* steps with a small excess, in a row */
 	mono_t raise_at, lowered_at;
 	/* RATE_DRAIN */
@@ -94,12 +98,17 @@ struct rate_sample {
 };
 
 void rate_init(struct rate *r, uint64_t conf_Bps, mono_t now);
+/* The round trip of a handshake: where nothing else is known, it tells what the
+ * line can surely take. */
+void rate_begin(struct rate *r, mono_t rtt);
 /* SIGHUP or a handshake changed it. */
 void rate_set_conf(struct rate *r, uint64_t conf_Bps, mono_t now);
 /* After delay_sample for the same report; without it when the report has no new
- * packet of the link (bytes 0).  May rebase d.  True: now_Bps is another. */
+ * packet of the link (bytes 0).  May rebase d.  True: rate_pace is another. */
 bool rate_report(
     struct rate *r, struct delay *d, const struct rate_sample *s, mono_t now);
+/* At which to send, in bytes per second; never 0. */
+uint64_t rate_pace(const struct rate *r);
 /* Is the line known to be slower than configured, or just being drained? */
 bool rate_is_limited(const struct rate *r);
 

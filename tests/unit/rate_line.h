@@ -1,6 +1,6 @@
 /*
  * A line for the tests of rate.c, in a closed loop: a sender that paces at
- * rate.now_Bps, a queue with tail drop before a transmitter, then loss, delay
+ * rate_pace(), a queue with tail drop before a transmitter, then loss, delay
  * and jitter that keep the order, a receiver that reports, and the way back.
  * Time goes by in steps of 1 ms, as a daemon's loop does.
  */
@@ -155,7 +155,7 @@ line_send(struct line *l)
 static inline void
 line_sender(struct line *l)
 {
-	double Bps = (double)l->rate.now_Bps, credit = l->app_credit;
+	double Bps = (double)rate_pace(&l->rate), credit = l->app_credit;
 
 	if (l->cpu_Bps > 0 && l->cpu_Bps < Bps)
 		Bps = l->cpu_Bps;

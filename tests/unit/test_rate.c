@@ -40,6 +40,35 @@ START_TEST(begins_slowly_where_nothing_is_configured)
 }
 END_TEST
 
+START_TEST(begins_with_ten_packets_a_round_trip)
+{
+	struct rate r;
+
+	rate_init(&r, 0, 0);
+	rate_begin(&r, 10 * MS);
+	ck_assert_uint_eq(r.now_Bps, 1500000);
+	rate_begin(&r, SEC);
+	ck_assert_uint_eq(r.now_Bps, RATE_FIRST_BPS);
+	rate_begin(&r, 0);
+	ck_assert_uint_eq(r.now_Bps, 15000000);
+	rate_init(&r, 1000000, 0);
+	rate_begin(&r, 10 * MS);
+	ck_assert_uint_eq(r.now_Bps, 1000000);
+}
+END_TEST
+
+START_TEST(a_found_rate_survives_a_configured_one)
+{
+	srand48(1);
+	line_init(&line, 0, 25 * MBIT, 10 * MS);
+	line_run(&line, 5 * SEC);
+	rate_set_conf(&line.rate, (uint64_t)(80 * MBIT), line.now);
+	ck_assert(line.rate.now_Bps < 30 * MBIT);
+	rate_begin(&line.rate, MS);
+	ck_assert(line.rate.now_Bps < 30 * MBIT);
+}
+END_TEST
+
 START_TEST(takes_another_configured_rate)
 {
 	struct rate r;
@@ -226,6 +255,25 @@ START_TEST(empties_a_small_buffer)
 END_TEST
 
 /* 0.3 % slower than configured, 3 ms of queue more each second. */
+START_TEST(empties_slowly_what_a_short_stall_has_left)
+{
+	static const double mbits[] = { 5, 50, 500 };
+
+	for (unsigned i = 0; i < 3; i++) {
+		srand48(1);
+		line_init(&line, mbits[i] * MBIT, mbits[i] * MBIT, 10 * MS);
+		line_run(&line, SEC);
+		line.stop_until = line.now + 8 * MS;
+		line_run(&line, SEC);
+		/* Two packets more or less are no queue. */
+		line_watch_for(&line, 5 * SEC);
+		ck_assert(line.queue_max <
+			  3 * MS + (mono_t)(3000 * 1e9 / mbits[i] / MBIT));
+		ck_assert(line.delivered > 0.985 * 5 * mbits[i] * MBIT);
+	}
+}
+END_TEST
+
 START_TEST(notices_a_queue_that_grows_slowly)
 {
 	line_init(&line, 50 * MBIT, 50 * MBIT * 0.997, 10 * MS);
@@ -558,6 +606,8 @@ rate_suite(void)
 
 	tcase_add_test(tc, begins_at_the_configured_rate);
 	tcase_add_test(tc, begins_slowly_where_nothing_is_configured);
+	tcase_add_test(tc, begins_with_ten_packets_a_round_trip);
+	tcase_add_test(tc, a_found_rate_survives_a_configured_one);
 	tcase_add_test(tc, takes_another_configured_rate);
 	tcase_add_test(
 	    tc, another_configured_rate_does_not_make_the_line_faster);
@@ -569,6 +619,7 @@ rate_suite(void)
 	tcase_add_test(tc, follows_a_slower_line_through_jitter_and_loss);
 	tcase_add_test(tc, follows_a_slow_line_packet_by_packet);
 	tcase_add_test(tc, empties_a_small_buffer);
+	tcase_add_test(tc, empties_slowly_what_a_short_stall_has_left);
 	tcase_add_test(tc, notices_a_queue_that_grows_slowly);
 	tcase_add_test(tc, a_longer_path_costs_little_and_once);
 	tcase_add_test(tc, a_slower_line_after_a_longer_path_is_noticed);
