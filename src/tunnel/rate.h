@@ -24,8 +24,8 @@
 #include "tunnel/excess.h"
 
 #define RATE_EXCESS (15 * NSEC_PER_MSEC)
-#define RATE_FLOOR_BPS 4000   /* bytes per second; never slower */
-#define RATE_FIRST_BPS 125000 /* where nothing is configured */
+#define RATE_FLOOR_BPS 4000    /* bytes per second; never slower */
+#define RATE_FIRST_BPS 125000  /* where nothing is configured */
 #define RATE_FIRST_BYTES 15000 /* or so much each round trip (RFC 6928) */
 
 enum rate_phase {

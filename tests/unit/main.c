@@ -40,6 +40,7 @@
 	suite(pacer) \
 	suite(delay) \
 	suite(rate) \
+	suite(rate_begin) \
 	suite(retain) \
 	suite(wire) \
 	suite(report) \
