@@ -71,7 +71,11 @@ resend(struct tunnel *t, struct pktbuf *pb, bool inject)
 		return;
 	}
 	pb->again = true;
-	a->budget -= pb->len;
+	if (!inject)
+		a->budget -= pb->len;
+	/* Urgent ones need none, but owe no more than can be saved up. */
+	if (a->budget < -ARQ_BUDGET_MAX)
+		a->budget = -ARQ_BUDGET_MAX;
 	TAILQ_INSERT_TAIL(&a->again, pb, entry);
 	a->nagain++;
 }

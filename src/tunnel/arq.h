@@ -34,7 +34,7 @@ struct arq_stats {
 struct arq {
 	struct pktbuf_list again; /* before all else, oldest loss first */
 	uint32_t nagain;
-	int64_t budget; /* bytes */
+	int64_t budget; /* bytes; urgent packets may overdraw it */
 	uint8_t skips[ARQ_SKIPS * ARQ_SKIP_LEN];
 	uint32_t nskips;
 	struct arq_stats stats;

@@ -240,13 +240,19 @@ START_TEST(beyond_the_budget_a_packet_waits_for_its_flows_turn)
 }
 END_TEST
 
-START_TEST(an_urgent_packet_goes_again_beyond_the_budget)
+static void
+send_urgent(unsigned slot, size_t len)
 {
-	struct pktbuf *pb = packet(9, 500);
+	struct pktbuf *pb = packet(9, len);
 
 	pb->priority = true;
-	link_send_data(t, &t->links[0], pb, now);
+	link_send_data(t, &t->links[slot], pb, now);
 	pktbuf_free(t->pool, pb);
+}
+
+START_TEST(an_urgent_packet_goes_again_beyond_the_budget)
+{
+	send_urgent(0, 500);
 	t->arq.budget = -10000;
 	lose(0, 1);
 	ck_assert_uint_eq(t->arq.nagain, 1);
@@ -268,6 +274,34 @@ START_TEST(what_a_dead_link_carried_costs_no_budget)
 	run_for(100 * MS);
 	ck_assert_uint_eq(t->links[1].stats.resent, 20);
 	ck_assert_uint_eq(t->arq.stats.over, 0);
+}
+END_TEST
+
+START_TEST(urgent_packets_of_a_dead_link_cost_no_budget_either)
+{
+	int64_t before;
+
+	send_urgent(0, 1400);
+	before = t->arq.budget;
+	link_set_down(t, &t->links[0], "test", now);
+	ck_assert_uint_eq(t->arq.nagain, 1);
+	ck_assert_int_eq(t->arq.budget, before);
+}
+END_TEST
+
+START_TEST(what_urgent_packets_owe_has_an_end)
+{
+	struct report_link r;
+
+	for (int i = 0; i < 200; i++)
+		send_urgent(0, 1400);
+	link_keepalive(t, &t->links[0], now);
+	r = all_but(0, 201, 101, 100);
+	r.nholes = 2;
+	r.holes[1] = (struct report_hole){ 1, 100, false };
+	tell(&r);
+	ck_assert_uint_eq(t->arq.nagain, 200);
+	ck_assert_int_eq(t->arq.budget, -ARQ_BUDGET_MAX);
 }
 END_TEST
 
@@ -362,6 +396,8 @@ arq_suite(void)
 	tcase_add_test(tc, beyond_the_budget_a_packet_waits_for_its_flows_turn);
 	tcase_add_test(tc, an_urgent_packet_goes_again_beyond_the_budget);
 	tcase_add_test(tc, what_a_dead_link_carried_costs_no_budget);
+	tcase_add_test(tc, urgent_packets_of_a_dead_link_cost_no_budget_either);
+	tcase_add_test(tc, what_urgent_packets_owe_has_an_end);
 	tcase_add_test(tc, nothing_waits_when_the_last_link_goes);
 	tcase_add_test(tc, a_skip_ends_the_wait_for_its_packet);
 	tcase_add_test(tc, a_skip_that_is_cut_short_counts_as_far_as_it_goes);
