@@ -206,23 +206,25 @@ retain_restart(struct retain *r, struct pktbuf_pool *pool)
 		r->highest = r->head - 1;
 }
 
+/* The first after the highest that was reported, of those that there are. */
+static uint64_t
+first_unheard(const struct retain *r)
+{
+	return r->highest + 1 > r->tail ? r->highest + 1 : r->tail;
+}
+
 mono_t
 retain_unheard_at(const struct retain *r)
 {
-	uint64_t seq = r->highest + 1;
+	uint64_t seq = first_unheard(r);
 
-	if (r->ring == NULL || seq >= r->head)
-		return MONO_NEVER;
-	if (r->head - seq > r->size)
-		seq = r->head - r->size;
-	return entry_of(r, seq)->sent_at;
+	return seq < r->head ? entry_of(r, seq)->sent_at : MONO_NEVER;
 }
 
 bool
 retain_misses(const struct retain *r, uint32_t n, mono_t before)
 {
-	uint64_t last = r->highest + n;
+	uint64_t last = first_unheard(r) + n - 1;
 
-	return r->ring != NULL && last < r->head &&
-	       entry_of(r, last)->sent_at < before;
+	return last < r->head && entry_of(r, last)->sent_at < before;
 }

@@ -153,6 +153,23 @@ START_TEST(what_is_overdue_is_lost_oldest_first)
 }
 END_TEST
 
+/* As when a peer that began anew is told of what the one before got. */
+START_TEST(a_report_of_what_is_forgotten_says_nothing_of_the_rest)
+{
+	send_many(5000, 5);
+	ck_assert(tell(&(struct report_link){ .highest = 10, .floor = 7 }));
+	ck_assert_int_eq(retain_unheard_at(&r), T0);
+	ck_assert(retain_misses(&r, 5, T0 + 5 * MS));
+	ck_assert(!retain_misses(&r, 5, T0 + 4 * MS));
+	ck_assert(!retain_misses(&r, 6, T0 + 5 * MS));
+	/* Less than the ring holds. */
+	retain_clear(&r, pool);
+	send_many(100, 5);
+	ck_assert(tell(&(struct report_link){ .highest = 10, .floor = 7 }));
+	ck_assert_int_eq(retain_unheard_at(&r), T0);
+}
+END_TEST
+
 START_TEST(control_packets_are_never_sent_again)
 {
 	retain_note(&r, pool, 1, NULL, T0);
@@ -212,6 +229,8 @@ retain_suite(void)
 	tcase_add_test(tc, a_pending_hole_stays_open);
 	tcase_add_test(tc, a_lie_about_the_future_is_refused);
 	tcase_add_test(tc, what_is_overdue_is_lost_oldest_first);
+	tcase_add_test(
+	    tc, a_report_of_what_is_forgotten_says_nothing_of_the_rest);
 	tcase_add_test(tc, control_packets_are_never_sent_again);
 	tcase_add_test(tc, what_the_socket_refused_is_lost_at_once);
 	tcase_add_test(tc, more_than_the_ring_holds_is_given_up);
