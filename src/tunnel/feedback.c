@@ -109,15 +109,19 @@ refill(struct tunnel *t, mono_t now)
 {
 	struct feedback *f = &t->feedback;
 	mono_t span = now - f->credit_at;
-	uint64_t rate = t->rate_Bps / FEEDBACK_SHARE;
+	uint64_t rate = t->rate_Bps / FEEDBACK_SHARE, bytes;
 
 	if (span < NSEC_PER_MSEC)
 		return;
-	f->credit_at = now;
 	if (span > NSEC_PER_SEC)
 		span = NSEC_PER_SEC;
-	f->credit += (int64_t)(rate * (uint64_t)(span / NSEC_PER_USEC) /
-			       (NSEC_PER_SEC / NSEC_PER_USEC));
+	bytes = rate * (uint64_t)(span / NSEC_PER_USEC) /
+		(NSEC_PER_SEC / NSEC_PER_USEC);
+	if (bytes == 0)
+		return;
+	/* The time that made no whole byte counts when it does. */
+	f->credit_at = now - span + (mono_t)(bytes * NSEC_PER_SEC / rate);
+	f->credit += (int64_t)bytes;
 	if (f->credit > FEEDBACK_SAVED)
 		f->credit = FEEDBACK_SAVED;
 }

@@ -222,6 +222,21 @@ START_TEST(however_slow_the_lines_are_losses_are_told_in_time)
 }
 END_TEST
 
+/* In 1.5 ms a slow line earns less than a byte. */
+START_TEST(the_share_grows_however_often_it_is_looked_at)
+{
+	again(1, 50000);
+	feedback_run(t, now);
+	t->feedback.credit = -FEEDBACK_SAVED;
+	for (mono_t end = now + 3 * SEC; now < end; now += 3 * MS / 2)
+		feedback_run(t, now);
+	ck_assert_int_ge(t->feedback.credit,
+	    3 * 50000 / FEEDBACK_SHARE - FEEDBACK_SAVED - 1);
+	ck_assert_int_le(
+	    t->feedback.credit, 3 * 50000 / FEEDBACK_SHARE - FEEDBACK_SAVED);
+}
+END_TEST
+
 START_TEST(silence_is_saved_up_for_a_few_reports)
 {
 	int64_t most = FEEDBACK_SAVED;
@@ -522,6 +537,7 @@ feedback_suite(void)
 	tcase_add_test(tc, two_lines_take_it_while_one_is_on_trial);
 	tcase_add_test(tc, reports_take_a_hundredth_of_what_we_may_send);
 	tcase_add_test(tc, however_slow_the_lines_are_losses_are_told_in_time);
+	tcase_add_test(tc, the_share_grows_however_often_it_is_looked_at);
 	tcase_add_test(tc, silence_is_saved_up_for_a_few_reports);
 	tcase_add_test(tc, who_hears_nothing_asks_ever_more_rarely);
 	tcase_add_test(tc, the_fate_of_a_single_packet_is_asked_for);
