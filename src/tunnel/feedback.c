@@ -34,6 +34,13 @@ feedback_reset(struct tunnel *t)
 
 /* --- ours --- */
 
+/* Has it a part in our reports? */
+static bool
+is_told_of(const struct link *l)
+{
+	return l->used && l->cur.used;
+}
+
 static size_t
 compose(struct tunnel *t, uint8_t out[REPORT_MAX], mono_t now)
 {
@@ -43,8 +50,7 @@ compose(struct tunnel *t, uint8_t out[REPORT_MAX], mono_t now)
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		struct link *l = &t->links[i];
 
-		if (!l->used || !l->cur.used ||
-		    !meter_report(&l->meter, &r, now))
+		if (!is_told_of(l) || !meter_report(&l->meter, &r, now))
 			continue;
 		r.link = l->wire_id;
 		n = report_put(out + len, REPORT_MAX - len, &r);
@@ -185,12 +191,14 @@ report_due_at(const struct tunnel *t)
 	const struct feedback *f = &t->feedback;
 	mono_t due = MONO_NEVER;
 
+	if (t->nup == 0)
+		return MONO_NEVER;
 	if (f->owed > 0)
 		due = f->reported_at + (f->bytes >= FEEDBACK_BUSY_BYTES
 					       ? FEEDBACK_GAP
 					       : FEEDBACK_GAP_SLOW);
 	for (unsigned i = 0; i < LINKS_MAX; i++)
-		if (t->links[i].used)
+		if (is_told_of(&t->links[i]))
 			due =
 			    mono_earlier(due, urgent_at(f, &t->links[i].meter));
 	if (due != MONO_NEVER && affordable_at(t) > due)

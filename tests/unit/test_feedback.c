@@ -131,6 +131,24 @@ START_TEST(a_hole_is_reported_at_once)
 }
 END_TEST
 
+START_TEST(a_hole_that_nobody_can_be_told_of_wakes_nobody)
+{
+	again(2, RATE);
+	heard[0]++;
+	hear(0, 1400);
+	heard[0]++;
+	hear(0, 1400);
+	/* The peer has closed it. */
+	link_set_down(t, &t->links[0], "test", now);
+	link_forget_keys(&t->links[0]);
+	t->feedback.owed = 0;
+	ck_assert_int_eq(feedback_run(t, now), MONO_NEVER);
+	link_set_down(t, &t->links[1], "test", now);
+	feedback_owe(t, 1400);
+	ck_assert_int_eq(feedback_run(t, now), MONO_NEVER);
+}
+END_TEST
+
 START_TEST(holes_in_a_row_are_reported_every_3_ms)
 {
 	size_t n = 0;
@@ -532,6 +550,7 @@ feedback_suite(void)
 	tcase_add_test(tc, two_reports_follow_the_last_packet);
 	tcase_add_test(tc, nothing_is_reported_before_the_first_packet);
 	tcase_add_test(tc, a_hole_is_reported_at_once);
+	tcase_add_test(tc, a_hole_that_nobody_can_be_told_of_wakes_nobody);
 	tcase_add_test(tc, holes_in_a_row_are_reported_every_3_ms);
 	tcase_add_test(tc, a_second_line_takes_it_while_one_is_in_doubt);
 	tcase_add_test(tc, two_lines_take_it_while_one_is_on_trial);
