@@ -19,8 +19,10 @@
 #define STAMP_AGE_MAX (20 * NSEC_PER_SEC)
 
 void
-feedback_owe(struct tunnel *t, uint32_t bytes)
+feedback_heard_data(
+    struct tunnel *t, struct link *l, uint32_t bytes, mono_t now)
 {
+	l->meter.data_at = now;
 	t->feedback.owed = 2;
 	if (t->feedback.bytes < UINT32_MAX - bytes)
 		t->feedback.bytes += bytes;
@@ -78,12 +80,14 @@ in_doubt(const struct tunnel *t, mono_t now)
 {
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		const struct link *l = &t->links[i];
-		mono_t silent = now - l->meter.heard_at;
+		const struct meter *m = &l->meter;
 
 		if (!l->used || !l->up)
 			continue;
-		if (l->trial.on || l->quiet ||
-		    (silent >= FEEDBACK_QUIET && silent < CARRIED))
+		if (l->trial.on || l->quiet)
+			return true;
+		if (m->data_at != 0 && now - m->data_at < CARRIED &&
+		    now - m->heard_at >= FEEDBACK_QUIET)
 			return true;
 	}
 	return false;
@@ -178,9 +182,9 @@ urgent_at(const struct feedback *f, const struct meter *m)
 {
 	mono_t first = f->reported_at + FEEDBACK_HOLE_GAP;
 	mono_t at = m->nholes == 0 ? MONO_NEVER : meter_due_at(m);
-	mono_t silent = m->heard_at + FEEDBACK_QUIET;
+	mono_t silent = m->data_at + FEEDBACK_QUIET;
 
-	if (m->heard_at != 0 && f->owed > 0 && silent > f->reported_at)
+	if (m->data_at != 0 && f->owed > 0 && silent > f->reported_at)
 		at = mono_earlier(at, silent);
 	return at == MONO_NEVER || at > first ? at : first;
 }

@@ -51,8 +51,9 @@ struct feedback {
 
 struct tunnel;
 
-/* Data of that many outer bytes came. */
-void feedback_owe(struct tunnel *t, uint32_t bytes);
+/* Data of that many outer bytes came by l. */
+void feedback_heard_data(
+    struct tunnel *t, struct link *l, uint32_t bytes, mono_t now);
 /* Sends what is due, asks where the peer is silent; the next deadline. */
 mono_t feedback_run(struct tunnel *t, mono_t now);
 /* When we ask for a report; earlier than feedback_run said once packets were

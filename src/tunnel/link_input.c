@@ -281,7 +281,7 @@ sealed_input(struct tunnel *t, struct link *l, struct pktbuf *pb,
 	}
 	pb->data = packet;
 	pb->len = (uint32_t)len;
-	feedback_owe(t, (uint32_t)outer);
+	feedback_heard_data(t, l, (uint32_t)outer, now);
 	resequence(t, l, pb, &in, now);
 	return true;
 }

@@ -36,6 +36,7 @@ struct meter {
 	uint32_t owd_min, owd_last; /* of those that came in order */
 	bool owd_fresh;	 /* owd_min has a value since the last report */
 	mono_t heard_at; /* when highest came */
+	mono_t data_at;	 /* when the latest data came; 0: none yet */
 	mono_t reorder;	 /* how late a packet may be; decays */
 	mono_t reorder_at;
 	size_t nholes;

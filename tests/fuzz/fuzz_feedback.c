@@ -294,7 +294,7 @@ hear(void)
 	uint64_t seq = l->meter.highest + 1 + byte() % 16;
 
 	meter_note(&l->meter, seq, 1000, wire_stamp(now - byte()), now);
-	feedback_owe(t, 1000);
+	feedback_heard_data(t, l, 1000, now);
 }
 
 static void

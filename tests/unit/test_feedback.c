@@ -30,13 +30,21 @@ again(unsigned links, unsigned rate_Bps)
 	start(links, rate_Bps);
 }
 
+/* A keepalive comes, say. */
+static void
+hear_control(unsigned slot)
+{
+	meter_note(&t->links[slot].meter, ++heard[slot], 60,
+	    wire_stamp(now - WAY), now);
+}
+
 /* Data comes by a link. */
 static void
 hear(unsigned slot, uint32_t bytes)
 {
 	meter_note(&t->links[slot].meter, ++heard[slot], bytes,
 	    wire_stamp(now - WAY), now);
-	feedback_owe(t, bytes);
+	feedback_heard_data(t, &t->links[slot], bytes, now);
 }
 
 /* What is due in that time, data coming at each ms. */
@@ -105,14 +113,14 @@ START_TEST(two_reports_follow_the_last_packet)
 	hear(0, 500);
 	ck_assert_uint_eq(reports_in(10 * SEC), 2);
 	/* Control packets are not worth any. */
-	meter_note(&t->links[0].meter, ++heard[0], 60, wire_stamp(now), now);
+	hear_control(0);
 	ck_assert_uint_eq(reports_in(10 * SEC), 0);
 }
 END_TEST
 
 START_TEST(nothing_is_reported_before_the_first_packet)
 {
-	feedback_owe(t, 1000);
+	feedback_heard_data(t, &t->links[0], 1000, now);
 	ck_assert_uint_eq(reports_in(10 * SEC), 0);
 }
 END_TEST
@@ -144,7 +152,7 @@ START_TEST(a_hole_that_nobody_can_be_told_of_wakes_nobody)
 	t->feedback.owed = 0;
 	ck_assert_int_eq(feedback_run(t, now), MONO_NEVER);
 	link_set_down(t, &t->links[1], "test", now);
-	feedback_owe(t, 1400);
+	feedback_heard_data(t, &t->links[1], 1400, now);
 	ck_assert_int_eq(feedback_run(t, now), MONO_NEVER);
 }
 END_TEST
@@ -192,6 +200,19 @@ START_TEST(a_second_line_takes_it_while_one_is_in_doubt)
 	reports_while_hearing(300 * MS, 1400);
 	nsent = 0;
 	ck_assert_uint_eq(reports_while_hearing(100 * MS, 1400), 4);
+}
+END_TEST
+
+START_TEST(a_line_that_brings_keepalives_only_is_no_reason_for_doubt)
+{
+	again(2, RATE);
+	hear_control(1);
+	reports_while_hearing(100 * MS, 1400);
+	nsent = 0;
+	for (int i = 0; i < 10; i++) {
+		hear_control(1);
+		ck_assert_uint_eq(reports_while_hearing(100 * MS, 1400), 4);
+	}
 }
 END_TEST
 
@@ -553,6 +574,8 @@ feedback_suite(void)
 	tcase_add_test(tc, a_hole_that_nobody_can_be_told_of_wakes_nobody);
 	tcase_add_test(tc, holes_in_a_row_are_reported_every_3_ms);
 	tcase_add_test(tc, a_second_line_takes_it_while_one_is_in_doubt);
+	tcase_add_test(
+	    tc, a_line_that_brings_keepalives_only_is_no_reason_for_doubt);
 	tcase_add_test(tc, two_lines_take_it_while_one_is_on_trial);
 	tcase_add_test(tc, reports_take_a_hundredth_of_what_we_may_send);
 	tcase_add_test(tc, however_slow_the_lines_are_losses_are_told_in_time);
