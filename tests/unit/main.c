@@ -54,6 +54,7 @@
 	suite(sched) \
 	suite(arq) \
 	suite(feedback) \
+	suite(feedback_told) \
 	suite(health) \
 	suite(ipc) \
 	suite(request) \

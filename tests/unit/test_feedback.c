@@ -1,6 +1,5 @@
 /*
- * When reports leave and by which links, when we ask for one, and what one of
- * the peer may say.
+ * When reports leave and by which links, and when we ask for one.
  */
 #include "config.h"
 
@@ -432,130 +431,6 @@ START_TEST(one_who_asks_now_and_then_is_answered_by_the_slowest_line)
 }
 END_TEST
 
-/* --- what the peer says --- */
-
-START_TEST(only_the_latest_report_tells_the_delay)
-{
-	struct report_link r;
-
-	send_by(0, 9, 500);
-	send_by(0, 9, 500);
-	send_by(0, 9, 500);
-	now += 30 * MS;
-	r = all_arrived(0, 1);
-	tell_late(&r, 10 * MS);
-	ck_assert_int_eq(t->links[0].delay.last / WIRE_STAMP_UNIT, r.owd_last);
-	/* One that was overtaken: what arrived counts, nothing else. */
-	r = all_arrived(0, 2);
-	r.owd_min = r.owd_last = 9999;
-	tell_late(&r, 20 * MS);
-	ck_assert_int_ne(t->links[0].delay.last / WIRE_STAMP_UNIT, 9999);
-	ck_assert_uint_eq(t->links[0].retain.data, 1);
-	/* The same once more, as it came by two lines. */
-	r = all_arrived(0, 3);
-	r.owd_min = r.owd_last = 8888;
-	tell_late(&r, 10 * MS);
-	ck_assert_int_ne(t->links[0].delay.last / WIRE_STAMP_UNIT, 8888);
-	ck_assert_uint_eq(t->links[0].retain.data, 0);
-	ck_assert_uint_eq(t->feedback.stats.rx_reports, 3);
-	ck_assert_uint_eq(t->feedback.stats.bad_reports, 0);
-}
-END_TEST
-
-START_TEST(an_older_report_takes_nothing_for_overdue)
-{
-	struct report_link r = all_arrived(0, 0);
-
-	tell_late(&r, 0);
-	send_by(0, 9, 500);
-	now += 500 * MS;
-	tell_late(&r, 600 * MS);
-	ck_assert_uint_eq(t->arq.stats.lost, 0);
-	ck_assert_uint_eq(t->links[0].retain.data, 1);
-	tell_late(&r, WAY);
-	ck_assert_uint_eq(t->arq.stats.lost, 1);
-}
-END_TEST
-
-START_TEST(what_may_still_come_is_not_lost)
-{
-	struct report_link r = all_but(0, 2, 1, 1);
-
-	send_by(0, 9, 500);
-	send_by(0, 9, 500);
-	r.holes[0].pending = true;
-	tell(&r);
-	ck_assert_uint_eq(t->arq.stats.lost, 0);
-	r.holes[0].pending = false;
-	tell(&r);
-	ck_assert_uint_eq(t->arq.stats.lost, 1);
-	ck_assert_uint_eq(t->links[0].stats.lost, 1);
-	tell(&r);
-	ck_assert_uint_eq(t->arq.stats.lost, 1);
-}
-END_TEST
-
-START_TEST(what_was_never_sent_cannot_have_arrived)
-{
-	struct report_link r;
-
-	send_by(0, 9, 500);
-	r = all_arrived(0, 2);
-	tell(&r);
-	ck_assert_uint_eq(t->feedback.stats.bad_reports, 1);
-	ck_assert_uint_eq(t->links[0].retain.data, 1);
-	ck_assert(!t->links[0].delay.known);
-}
-END_TEST
-
-START_TEST(a_link_that_is_unknown_is_passed_over)
-{
-	uint8_t payload[REPORT_MAX];
-	struct report_link r = all_arrived(7, 1);
-	size_t n;
-
-	send_by(0, 9, 500);
-	n = report_put(payload, sizeof(payload), &r);
-	r = all_arrived(0, 1);
-	n += report_put(payload + n, sizeof(payload) - n, &r);
-	feedback_input(t, payload, n, wire_stamp(now), now);
-	ck_assert_uint_eq(t->links[0].retain.data, 0);
-	ck_assert_uint_eq(t->feedback.stats.bad_reports, 0);
-}
-END_TEST
-
-START_TEST(a_report_that_is_cut_short_counts_as_far_as_it_goes)
-{
-	uint8_t payload[REPORT_MAX];
-	struct report_link r = all_arrived(0, 1);
-	size_t n;
-
-	send_by(0, 9, 500);
-	n = report_put(payload, sizeof(payload), &r);
-	feedback_input(t, payload, n - 1, wire_stamp(now), now);
-	ck_assert_uint_eq(t->links[0].retain.data, 1);
-	feedback_input(t, payload, n + 1, wire_stamp(now), now);
-	ck_assert_uint_eq(t->links[0].retain.data, 0);
-	ck_assert_uint_eq(t->feedback.stats.bad_reports, 2);
-}
-END_TEST
-
-START_TEST(a_peer_that_began_anew_has_another_clock)
-{
-	struct report_link r;
-
-	send_by(0, 9, 500);
-	r = all_arrived(0, 1);
-	tell_late(&r, 0);
-	feedback_reset(t);
-	link_forget_traffic(t, &t->links[0]);
-	ck_assert(!t->links[0].delay.known);
-	r = all_arrived(0, send_by(0, 9, 500));
-	tell_late(&r, 20 * SEC);
-	ck_assert(t->links[0].delay.known);
-}
-END_TEST
-
 Suite *feedback_suite(void);
 
 Suite *
@@ -591,13 +466,6 @@ feedback_suite(void)
 	tcase_add_test(tc, answers_take_no_more_than_reports_may);
 	tcase_add_test(
 	    tc, one_who_asks_now_and_then_is_answered_by_the_slowest_line);
-	tcase_add_test(tc, only_the_latest_report_tells_the_delay);
-	tcase_add_test(tc, an_older_report_takes_nothing_for_overdue);
-	tcase_add_test(tc, what_may_still_come_is_not_lost);
-	tcase_add_test(tc, what_was_never_sent_cannot_have_arrived);
-	tcase_add_test(tc, a_link_that_is_unknown_is_passed_over);
-	tcase_add_test(tc, a_report_that_is_cut_short_counts_as_far_as_it_goes);
-	tcase_add_test(tc, a_peer_that_began_anew_has_another_clock);
 	suite_add_tcase(suite, tc);
 	return suite;
 }
