@@ -169,9 +169,9 @@ arq_flush_skips(struct tunnel *t, mono_t now)
 
 	if (a->nskips == 0 || (l = sched_soonest(t, NULL, now)) == NULL)
 		return;
-	link_send_control(t, l, &l->cur, WIRE_SKIP, a->skips,
-	    a->nskips * ARQ_SKIP_LEN, &l->path, now);
-	a->nskips = 0;
+	if (link_send_control(t, l, &l->cur, WIRE_SKIP, a->skips,
+		a->nskips * ARQ_SKIP_LEN, &l->path, now))
+		a->nskips = 0;
 }
 
 void

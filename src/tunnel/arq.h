@@ -66,7 +66,7 @@ void arq_inject(struct tunnel *t, struct link *l, mono_t now);
 bool arq_waits(struct tunnel *t);
 /* Sends the first that waits, if a link is ready for it, or gives it up. */
 bool arq_send(struct tunnel *t, mono_t now);
-/* Tells the peer what it need not wait for. */
+/* Tells the peer what it need not wait for; what cannot leave now is kept. */
 void arq_flush_skips(struct tunnel *t, mono_t now);
 /* The peer told us. */
 void arq_input_skips(

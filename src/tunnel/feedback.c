@@ -381,5 +381,4 @@ feedback_input(struct tunnel *t, const uint8_t *payload, size_t len,
 		f->told_stamp = stamp;
 	}
 	tunnel_retune(t); /* delays change, and who is fit */
-	arq_flush_skips(t, now);
 }

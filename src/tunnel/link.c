@@ -373,7 +373,7 @@ link_send_raw(struct tunnel *t, struct link *l, const uint8_t *msg, size_t len,
 	t->ops.send(t->ops.ctx, l->slot, len, path);
 }
 
-void
+bool
 link_send_control(struct tunnel *t, struct link *l, struct session *s,
     enum wire_control control, const void *payload, size_t len,
     const struct path *path, mono_t now)
@@ -386,7 +386,7 @@ link_send_control(struct tunnel *t, struct link *l, struct session *s,
 	};
 
 	if (l->family == 0 || len > CONTROL_MAX)
-		return;
+		return false;
 	if (l->rx_stamp_at != 0 && held <= WIRE_HELD_MAX) {
 		in.flags |= WIRE_F_ECHO;
 		in.echo_stamp =
@@ -396,8 +396,8 @@ link_send_control(struct tunnel *t, struct link *l, struct session *s,
 	}
 	if (len != 0)
 		memcpy(buf + WIRE_INNER_LEN, payload, len);
-	seal(t, l, s, WIRE_CONTROL, &in, buf + WIRE_INNER_LEN, len, path, NULL,
-	    now);
+	return seal(t, l, s, WIRE_CONTROL, &in, buf + WIRE_INNER_LEN, len, path,
+		   NULL, now) > 0;
 }
 
 /* Totals are worth their bytes only while packets flow. */

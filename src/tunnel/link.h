@@ -193,8 +193,9 @@ size_t link_put_counts(struct link *l, uint8_t out[WIRE_COUNTS_LEN]);
 /* Sends a handshake message as it is. */
 void link_send_raw(struct tunnel *t, struct link *l, const uint8_t *msg,
     size_t len, const struct path *path, mono_t now);
-/* Seals and sends a CONTROL packet under s to path. */
-void link_send_control(struct tunnel *t, struct link *l, struct session *s,
+/* Seals and sends a CONTROL packet under s to path; false: there is no socket,
+ * or no room. */
+bool link_send_control(struct tunnel *t, struct link *l, struct session *s,
     enum wire_control control, const void *payload, size_t len,
     const struct path *path, mono_t now);
 /* "192.0.2.1:5080", IPv4 also where the socket is of IPv6. */

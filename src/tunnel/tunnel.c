@@ -276,6 +276,7 @@ mono_t
 tunnel_run(struct tunnel *t, mono_t now)
 {
 	mono_t next = run_keepalives(t, now), due;
+	bool more = false;
 
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		if (!t->links[i].used)
@@ -288,7 +289,10 @@ tunnel_run(struct tunnel *t, mono_t now)
 	next = mono_earlier(next, feedback_run(t, now));
 	if (t->nup == 0)
 		empty_queue(t, now);
-	else if (pump(t, now))
+	else
+		more = pump(t, now);
+	arq_flush_skips(t, now);
+	if (more)
 		return now;
 	if (arq_waits(t))
 		next = mono_earlier(next, now + AGAIN_POLL);

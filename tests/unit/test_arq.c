@@ -159,12 +159,40 @@ START_TEST(numbers_without_room_in_a_skip_are_left_to_the_deadline)
 	r = all_arrived(0, t->links[0].tx_seq - 1);
 	r.floor = r.highest;
 	tell(&r);
+	run_for(0);
 	ck_assert_uint_eq(t->arq.stats.skipped, ARQ_SKIPS + 50);
 	ck_assert_uint_eq(count_sent_of(WIRE_SKIP), 1);
 	ck_assert_uint_eq(
 	    last_sent(WIRE_SKIP, 0)->len, ARQ_SKIPS * ARQ_SKIP_LEN);
 	assert_skip(ARQ_SKIPS - 1, last_sent(WIRE_SKIP, 0), 9, ARQ_SKIPS - 1);
 	ck_assert_uint_eq(t->arq.nskips, 0);
+}
+END_TEST
+
+/* No report has to come first. */
+START_TEST(what_a_dead_link_takes_with_it_is_named_at_once)
+{
+	pktbuf_set_quota(t->pool, PKTBUF_RETAIN, 0);
+	send_by(0, 9, 500);
+	link_set_down(t, &t->links[0], "test", now);
+	run_for(0);
+	assert_skip(0, last_sent(WIRE_SKIP, 0), 9, 0);
+}
+END_TEST
+
+START_TEST(what_cannot_be_named_now_is_named_later)
+{
+	pktbuf_set_quota(t->pool, PKTBUF_RETAIN, 0);
+	lose(0, send_by(0, 9, 500));
+	for (unsigned i = 0; i < 2; i++)
+		t->links[i].family = 0; /* they get new sockets */
+	run_for(MS);
+	ck_assert_uint_eq(count_sent_of(WIRE_SKIP), 0);
+	for (unsigned i = 0; i < 2; i++)
+		t->links[i].family = AF_INET;
+	run_for(0);
+	ck_assert_uint_eq(count_sent_of(WIRE_SKIP), 1);
+	assert_skip(0, last_sent(WIRE_SKIP, 0), 9, 0);
 }
 END_TEST
 
@@ -390,6 +418,8 @@ arq_suite(void)
 	tcase_add_test(tc, what_was_not_kept_is_named_instead);
 	tcase_add_test(
 	    tc, numbers_without_room_in_a_skip_are_left_to_the_deadline);
+	tcase_add_test(tc, what_a_dead_link_takes_with_it_is_named_at_once);
+	tcase_add_test(tc, what_cannot_be_named_now_is_named_later);
 	tcase_add_test(tc, a_copy_that_arrives_late_ends_the_wait_for_a_resend);
 	tcase_add_test(tc, what_another_link_still_carries_is_not_sent_again);
 	tcase_add_test(tc, the_budget_is_a_part_of_what_is_sent);
