@@ -211,7 +211,7 @@ link_set_up(struct tunnel *t, struct link *l, mono_t now)
 	l->hello_tries = 0;
 	t->nup++;
 	t->busy = true; /* a keepalive soon: the server waits for an echo */
-	retain_restart(&l->retain, t->pool);
+	l->stats.lost += retain_restart(&l->retain, t->pool);
 	l->quiet = false;
 	rate_begin(&l->rate, l->srtt);
 	link_set_rate(t, l, now);
@@ -253,7 +253,7 @@ link_set_down(struct tunnel *t, struct link *l, const char *reason, mono_t now)
 	    (long long)((l->srtt + NSEC_PER_MSEC / 2) / NSEC_PER_MSEC), reason);
 	t->ops.event(t->ops.ctx, TUNNEL_LINK_DOWN, l->slot);
 	arq_inject(t, l, now);
-	retain_restart(&l->retain, t->pool);
+	l->stats.lost += retain_restart(&l->retain, t->pool);
 	if (t->nup == 0) {
 		log_info("bond: down");
 		t->ops.event(t->ops.ctx, TUNNEL_BOND_DOWN, l->slot);

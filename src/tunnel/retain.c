@@ -197,13 +197,18 @@ retain_refused(struct retain *r, uint64_t seq, retain_lost_fn *lost, void *ctx)
 		give_up(r, entry_of(r, seq), lost, ctx);
 }
 
-void
+uint32_t
 retain_restart(struct retain *r, struct pktbuf_pool *pool)
 {
-	for (; r->tail < r->head; r->tail++)
+	uint32_t n = 0;
+
+	for (; r->tail < r->head; r->tail++) {
+		n += !entry_of(r, r->tail)->settled;
 		release(r, pool, entry_of(r, r->tail));
+	}
 	if (r->head > 0)
 		r->highest = r->head - 1;
+	return n;
 }
 
 /* The first after the highest that was reported, of those that there are. */

@@ -66,8 +66,9 @@ uint32_t retain_overdue(
 /* One that our own socket refused. */
 void retain_refused(
     struct retain *r, uint64_t seq, retain_lost_fn *lost, void *ctx);
-/* The line works again: forgets what was in flight before. */
-void retain_restart(struct retain *r, struct pktbuf_pool *pool);
+/* The line works again, or no more: forgets what is in flight; returns how many
+ * packets that were, of which nobody will tell. */
+uint32_t retain_restart(struct retain *r, struct pktbuf_pool *pool);
 /* When the first packet after the highest that was reported had been sent;
  * MONO_NEVER: there is none. */
 mono_t retain_unheard_at(const struct retain *r);

@@ -305,6 +305,19 @@ START_TEST(what_a_dead_link_carried_costs_no_budget)
 }
 END_TEST
 
+START_TEST(what_a_dead_link_carried_was_lost_by_it)
+{
+	for (unsigned i = 0; i < 20; i++)
+		send_by(0, 9, 1400);
+	link_set_down(t, &t->links[0], "test", now);
+	ck_assert_uint_eq(t->links[0].stats.lost, 20);
+	/* What it is asked in vain as well. */
+	link_keepalive(t, &t->links[0], now);
+	link_set_up(t, &t->links[0], now);
+	ck_assert_uint_eq(t->links[0].stats.lost, 21);
+}
+END_TEST
+
 START_TEST(urgent_packets_of_a_dead_link_cost_no_budget_either)
 {
 	int64_t before;
@@ -426,6 +439,7 @@ arq_suite(void)
 	tcase_add_test(tc, beyond_the_budget_a_packet_waits_for_its_flows_turn);
 	tcase_add_test(tc, an_urgent_packet_goes_again_beyond_the_budget);
 	tcase_add_test(tc, what_a_dead_link_carried_costs_no_budget);
+	tcase_add_test(tc, what_a_dead_link_carried_was_lost_by_it);
 	tcase_add_test(tc, urgent_packets_of_a_dead_link_cost_no_budget_either);
 	tcase_add_test(tc, what_urgent_packets_owe_has_an_end);
 	tcase_add_test(tc, nothing_waits_when_the_last_link_goes);

@@ -148,7 +148,7 @@ START_TEST(what_is_overdue_is_lost_oldest_first)
 	ck_assert_uint_eq(retain_overdue(&r, T0 + 4 * MS, on_lost, NULL), 0);
 	/* Nothing was reported, so the line has been silent since. */
 	ck_assert_int_eq(retain_unheard_at(&r), T0);
-	retain_restart(&r, pool);
+	ck_assert_uint_eq(retain_restart(&r, pool), 10);
 	ck_assert_int_eq(retain_unheard_at(&r), MONO_NEVER);
 }
 END_TEST
@@ -167,6 +167,20 @@ START_TEST(a_report_of_what_is_forgotten_says_nothing_of_the_rest)
 	send_many(100, 5);
 	ck_assert(tell(&(struct report_link){ .highest = 10, .floor = 7 }));
 	ck_assert_int_eq(retain_unheard_at(&r), T0);
+}
+END_TEST
+
+START_TEST(who_begins_again_counts_what_nobody_told_of)
+{
+	struct report_link rep = { .highest = 5, .floor = 1, .nholes = 2 };
+
+	rep.holes[0] = (struct report_hole){ 4, 1, true };
+	rep.holes[1] = (struct report_hole){ 2, 1, false };
+	ck_assert_uint_eq(retain_restart(&r, pool), 0);
+	send_many(1, 8);
+	ck_assert(tell(&rep));
+	ck_assert_uint_eq(retain_restart(&r, pool), 4);
+	ck_assert_uint_eq(retain_restart(&r, pool), 0);
 }
 END_TEST
 
@@ -231,6 +245,7 @@ retain_suite(void)
 	tcase_add_test(tc, what_is_overdue_is_lost_oldest_first);
 	tcase_add_test(
 	    tc, a_report_of_what_is_forgotten_says_nothing_of_the_rest);
+	tcase_add_test(tc, who_begins_again_counts_what_nobody_told_of);
 	tcase_add_test(tc, control_packets_are_never_sent_again);
 	tcase_add_test(tc, what_the_socket_refused_is_lost_at_once);
 	tcase_add_test(tc, more_than_the_ring_holds_is_given_up);
