@@ -230,6 +230,7 @@ refuse(struct udp *u, unsigned slot, const struct mmsghdr *m, int error,
 {
 	const struct iovec *iov = m->msg_hdr.msg_iov;
 
+	u->refused = true;
 	tunnel_link_refused(
 	    u->tunnel, slot, iov->iov_base, iov->iov_len, error, now);
 }

@@ -5,6 +5,7 @@
 #ifndef MLVPN_WORKER_UDP_H
 #define MLVPN_WORKER_UDP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,7 @@ struct udp {
 	size_t nout;
 	uint8_t *store; /* the datagrams of out */
 	size_t store_used;
+	bool refused;	    /* a datagram was, since its owner cleared this */
 	uint64_t truncated; /* datagrams longer than any of ours */
 };
 

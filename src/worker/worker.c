@@ -221,9 +221,11 @@ run_engine(struct ev_loop *loop, ev_prepare *watcher, int revents)
 	if (w->tunnel == NULL)
 		return;
 	w->now = mono_now();
+	w->udp.refused = false;
 	next = tunnel_run(w->tunnel, w->now);
 	udp_flush(&w->udp, w->now);
-	set_timer(w, next);
+	/* What was refused goes by another link at once. */
+	set_timer(w, w->udp.refused ? w->now : next);
 }
 
 static void

@@ -56,6 +56,7 @@
 	suite(feedback) \
 	suite(feedback_told) \
 	suite(health) \
+	suite(link) \
 	suite(ipc) \
 	suite(request) \
 	suite(hook) \
