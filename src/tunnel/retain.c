@@ -191,10 +191,13 @@ retain_overdue(struct retain *r, mono_t before, retain_lost_fn *lost, void *ctx)
 }
 
 void
-retain_refused(struct retain *r, uint64_t seq, retain_lost_fn *lost, void *ctx)
+retain_refused(struct retain *r, struct pktbuf_pool *pool, uint64_t seq,
+    retain_lost_fn *lost, void *ctx)
 {
-	if (seq >= r->tail && seq < r->head && !entry_of(r, seq)->settled)
-		give_up(r, entry_of(r, seq), lost, ctx);
+	if (seq < r->tail || seq >= r->head || entry_of(r, seq)->settled)
+		return;
+	give_up(r, entry_of(r, seq), lost, ctx);
+	release(r, pool, entry_of(r, seq));
 }
 
 uint32_t

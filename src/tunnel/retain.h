@@ -63,9 +63,9 @@ bool retain_report(struct retain *r, struct pktbuf_pool *pool,
  * first; returns how many that were. */
 uint32_t retain_overdue(
     struct retain *r, mono_t before, retain_lost_fn *lost, void *ctx);
-/* One that our own socket refused. */
-void retain_refused(
-    struct retain *r, uint64_t seq, retain_lost_fn *lost, void *ctx);
+/* One that our own socket refused: it cannot arrive. */
+void retain_refused(struct retain *r, struct pktbuf_pool *pool, uint64_t seq,
+    retain_lost_fn *lost, void *ctx);
 /* The line works again, or no more: forgets what is in flight; returns how many
  * packets that were, of which nobody will tell. */
 uint32_t retain_restart(struct retain *r, struct pktbuf_pool *pool);

@@ -295,6 +295,16 @@ tunnel_link_error(struct tunnel *t, unsigned slot, int error, mono_t now)
 	link_set_down(t, l, reason, now);
 }
 
+/* Where the socket was full, it is no try that was in vain: it never left.  The
+ * first one stays, as it gave the packet its place. */
+static void
+refused_for_now(void *ctx, const struct retain_entry *e)
+{
+	if (e->pb != NULL && e->pb->sends > 1)
+		e->pb->sends--;
+	arq_lost(ctx, e);
+}
+
 void
 tunnel_link_refused(struct tunnel *t, unsigned slot, const uint8_t *dgram,
     size_t len, int error, mono_t now)
@@ -302,11 +312,14 @@ tunnel_link_refused(struct tunnel *t, unsigned slot, const uint8_t *dgram,
 	struct link *l = &t->links[slot];
 	struct arq_loss loss = { t, l, now, false };
 	struct wire_header h;
+	retain_lost_fn *lost = arq_lost;
 
 	if (!l->used)
 		return;
+	if (error == EAGAIN || error == ENOBUFS)
+		lost = refused_for_now;
 	if (wire_get_header(&h, dgram, len) == 0 && h.type == WIRE_DATA)
-		retain_refused(&l->retain, h.seq, arq_lost, &loss);
+		retain_refused(&l->retain, t->pool, h.seq, lost, &loss);
 	tunnel_link_error(t, slot, error, now);
 }
 

@@ -16,7 +16,8 @@
 #define SUITES(suite) \
 	suite(control) \
 	suite(sandbox) \
-	suite(status)
+	suite(status) \
+	suite(udp)
 #else
 #define SUITES(suite) \
 	suite(util) \

@@ -198,9 +198,9 @@ END_TEST
 START_TEST(what_the_socket_refused_is_lost_at_once)
 {
 	send_many(1, 3);
-	retain_refused(&r, 2, on_lost, NULL);
-	retain_refused(&r, 2, on_lost, NULL);
-	retain_refused(&r, 99, on_lost, NULL);
+	retain_refused(&r, pool, 2, on_lost, NULL);
+	retain_refused(&r, pool, 2, on_lost, NULL);
+	retain_refused(&r, pool, 99, on_lost, NULL);
 	ck_assert_uint_eq(nlost, 1);
 	ck_assert_uint_eq(lost[0], 1002);
 }
