@@ -87,6 +87,13 @@ health_down(struct link *l)
 	l->trial.on = false;
 }
 
+void
+health_forget(struct link *l)
+{
+	forget_loss(l);
+	l->trial.counting = false;
+}
+
 /* --- silence --- */
 
 static void

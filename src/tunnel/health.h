@@ -68,6 +68,8 @@ void health_report(struct tunnel *t, struct link *l,
 void health_up(struct tunnel *t, struct link *l, mono_t now);
 /* l went down. */
 void health_down(struct link *l);
+/* What the peer's totals were says nothing of what they will be. */
+void health_forget(struct link *l);
 /* pb has just been sent by another link: copies for those on trial. */
 void health_copy(struct tunnel *t, struct pktbuf *pb, mono_t now);
 

@@ -86,7 +86,9 @@ link_forget_traffic(struct tunnel *t, struct link *l)
 	l->stats.reordered_before += l->meter.reordered;
 	meter_reset(&l->meter);
 	delay_reset(&l->delay);
-	l->loss.started = false;
+	health_forget(l);
+	rate_forget(&l->rate);
+	pacer_set_rate(&l->pacer, rate_pace(&l->rate), l->conf.overhead_bytes);
 	l->told = (struct told){ 0 };
 }
 

@@ -580,3 +580,17 @@ rate_report(
 	r->step = (struct rate_span){ 0 };
 	return rate_pace(r) != was;
 }
+
+void
+rate_forget(struct rate *r)
+{
+	r->excess = (struct excess){ 0 };
+	r->step = (struct rate_span){ 0 };
+	r->running = r->trimmed = false;
+	r->soft = 0;
+	if (r->phase != RATE_DRAIN)
+		return;
+	/* Nothing will tell when the queue is gone. */
+	set(r, KEEP * (double)r->line_Bps);
+	r->phase = RATE_CRUISE;
+}

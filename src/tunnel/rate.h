@@ -109,6 +109,8 @@ bool rate_report(
     struct rate *r, struct delay *d, const struct rate_sample *s, mono_t now);
 /* At which to send, in bytes per second; never 0. */
 uint64_t rate_pace(const struct rate *r);
+/* Delays and totals begin anew; what the line carries stays known. */
+void rate_forget(struct rate *r);
 /* Is the line known to be slower than configured, or just being drained? */
 bool rate_is_limited(const struct rate *r);
 

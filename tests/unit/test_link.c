@@ -19,6 +19,14 @@ setup(void)
 	l = &t->links[0];
 }
 
+static void
+two_links(void)
+{
+	stop_end();
+	start_end(2, RATE);
+	l = &t->links[0];
+}
+
 /* The socket refuses the datagram sent last. */
 static void
 refuse_last(int error)
@@ -65,6 +73,65 @@ START_TEST(what_will_never_leave_is_tried_a_few_times)
 }
 END_TEST
 
+/* --- the peer begins anew --- */
+
+START_TEST(loss_of_before_condemns_nobody)
+{
+	struct report_link r = all_arrived(0, 1);
+
+	two_links();
+	l->loss.percent = 50;
+	link_forget_traffic(t, l);
+	health_report(t, l, &r, 0, now);
+	ck_assert(!l->trial.on);
+}
+END_TEST
+
+START_TEST(a_trial_counts_from_the_new_totals)
+{
+	struct report_link r = all_arrived(0, 5000);
+
+	two_links();
+	link_set_down(t, l, "test", now);
+	link_set_up(t, l, now);
+	ck_assert(l->trial.on);
+	health_report(t, l, &r, 0, now);
+	link_forget_traffic(t, l);
+	/* One of many has arrived, which is no success. */
+	r = all_arrived(0, 5000 + 10 * HEALTH_GOOD_COPIES);
+	r.packets = 1;
+	health_report(t, l, &r, 0, now);
+	ck_assert(l->trial.on);
+}
+END_TEST
+
+START_TEST(delays_of_before_show_no_queue)
+{
+	l->rate.excess.base = 5 * MS;
+	l->rate.excess.steps = 100;
+	l->rate.running = true;
+	l->rate.step.bytes = 1000;
+	link_forget_traffic(t, l);
+	ck_assert_int_eq(l->rate.excess.base, 0);
+	ck_assert_uint_eq(l->rate.excess.steps, 0);
+	ck_assert(!l->rate.running);
+	ck_assert_uint_eq(l->rate.step.bytes, 0);
+	ck_assert_uint_eq(l->pacer.rate_Bps, RATE);
+}
+END_TEST
+
+START_TEST(no_drain_outlives_its_delays)
+{
+	l->rate.phase = RATE_DRAIN;
+	l->rate.line_Bps = RATE / 2;
+	l->rate.now_Bps = RATE / 4;
+	link_forget_traffic(t, l);
+	ck_assert_int_eq(l->rate.phase, RATE_CRUISE);
+	ck_assert_uint_gt(l->pacer.rate_Bps, RATE * 45 / 100);
+	ck_assert_uint_lt(l->pacer.rate_Bps, RATE / 2);
+}
+END_TEST
+
 Suite *link_suite(void);
 
 Suite *
@@ -76,6 +143,10 @@ link_suite(void)
 	tcase_add_checked_fixture(tc, setup, stop_end);
 	tcase_add_test(tc, what_never_left_is_no_resend_in_vain);
 	tcase_add_test(tc, what_will_never_leave_is_tried_a_few_times);
+	tcase_add_test(tc, loss_of_before_condemns_nobody);
+	tcase_add_test(tc, a_trial_counts_from_the_new_totals);
+	tcase_add_test(tc, delays_of_before_show_no_queue);
+	tcase_add_test(tc, no_drain_outlives_its_delays);
 	suite_add_tcase(suite, tc);
 	return suite;
 }
