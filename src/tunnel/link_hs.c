@@ -150,6 +150,9 @@ link_hs_confirmed(struct tunnel *t, struct link *l, struct session *s,
 	l->prev_is_gone = peer->instance != l->peer_instance;
 	l->prev_has_died = !same_process(peer->instance, l->peer_instance);
 	session_move(&l->cur, s);
+	/* What was on its way to the link before it began anew is lost. */
+	if (l->prev_is_gone && !l->prev_has_died)
+		arq_inject(t, l, now);
 	learn_peer(t, l, peer);
 	if (!l->up) {
 		/* A guess, or none, until the first echo. */

@@ -307,6 +307,38 @@ START_TEST(a_new_cipher_is_taken_over)
 }
 END_TEST
 
+static bool
+drop_all(struct sim *s, void *ctx, struct sim_dgram *d)
+{
+	(void)s;
+	(void)ctx;
+	(void)d;
+	return false;
+}
+
+/* The client makes its link anew, and its farewell is lost: what was on its way
+ * there comes once more. */
+START_TEST(a_link_that_begins_anew_loses_nothing)
+{
+	struct sim_setup su = sim_setup(1);
+	struct sim *s = sim_new_up(&su);
+	struct sim_flow *down = sim_load(s, SERVER, 500000, 10 * SEC);
+
+	sim_for(s, 3 * SEC);
+	s->setup.end[CLIENT].link = "bindport = 7001";
+	s->filter = drop_all;
+	sim_reload(s, CLIENT, false);
+	s->filter = NULL;
+	sim_until(s, 11 * SEC);
+	ck_assert_uint_eq(s->end[SERVER].events[TUNNEL_LINK_DOWN], 0);
+	ck_assert_uint_eq(handshakes(s, CLIENT), 1);
+	ck_assert_uint_eq(handshakes(s, SERVER), 2);
+	ck_assert_uint_eq(down->got, down->sent);
+	sim_check(s);
+	sim_free(s);
+}
+END_TEST
+
 Suite *sim_rekey_suite(void);
 
 Suite *
@@ -327,6 +359,7 @@ sim_rekey_suite(void)
 	    tc, a_new_password_is_taken_over_without_loss, 0, 4);
 	tcase_add_loop_test(tc, the_old_password_is_good_for_ten_minutes, 0, 2);
 	tcase_add_loop_test(tc, a_new_cipher_is_taken_over, 0, 2);
+	tcase_add_test(tc, a_link_that_begins_anew_loses_nothing);
 	suite_add_tcase(suite, tc);
 	return suite;
 }
