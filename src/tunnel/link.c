@@ -18,6 +18,9 @@
 /* Keepalives carry totals only when that many packets came since the last. */
 #define COUNTS_WORTH 8
 #define CONTROL_MAX REPORT_MAX /* bytes of a control payload */
+/* Outer bytes of the longest packet while the device's are the usual ones. */
+#define INNER_USUAL 1500
+#define OUTER_MAX 1620
 /* Sessions end when no handshake renewed them for this long. */
 #define KEY_AGE_MAX (3 * 3600 * NSEC_PER_SEC)
 
@@ -90,6 +93,7 @@ link_forget_traffic(struct tunnel *t, struct link *l)
 	rate_forget(&l->rate);
 	pacer_set_rate(&l->pacer, rate_pace(&l->rate), l->conf.overhead_bytes);
 	l->told = (struct told){ 0 };
+	l->unreported = 0;
 }
 
 void
@@ -123,15 +127,37 @@ link_set_rate(struct tunnel *t, struct link *l, mono_t now)
 		sched_restart(t);
 }
 
+/*
+ * What arrived since the last report, as the pacer counts it; a peer that lies
+ * cannot claim more than what was sent.  r has nothing of what is in flight.
+ */
+static uint32_t
+arrived_bytes(
+    const struct tunnel *t, struct link *l, const struct report_link *r)
+{
+	uint64_t packets = r->packets - l->told.packets;
+	uint64_t bytes =
+	    r->bytes - l->told.bytes + packets * l->conf.overhead_bytes;
+	uint64_t flying = l->tx_seq - 1 - r->highest;
+	uint64_t longest = OUTER_MAX + l->conf.overhead_bytes;
+
+	if (t->mtu_bytes > INNER_USUAL)
+		longest += t->mtu_bytes - INNER_USUAL;
+	if (bytes > l->unreported)
+		bytes = l->unreported;
+	l->unreported -= bytes;
+	if (l->unreported > flying * longest)
+		l->unreported = flying * longest;
+	return (uint32_t)bytes;
+}
+
 void
 link_take_rate(struct tunnel *t, struct link *l, const struct report_link *r,
     mono_t span, mono_t now)
 {
 	uint32_t packets = r->packets - l->told.packets;
 	struct rate_sample s = {
-		/* As the pacer counts them. */
-		.bytes =
-		    r->bytes - l->told.bytes + packets * l->conf.overhead_bytes,
+		.bytes = arrived_bytes(t, l, r),
 		.packets = packets,
 		.numbered = (uint32_t)(r->highest - l->told.highest),
 		.span = span,
@@ -264,7 +290,8 @@ link_set_down(struct tunnel *t, struct link *l, const char *reason, mono_t now)
 
 /* --- out --- */
 
-static void
+/* Returns its bytes as the pacer counts them. */
+static size_t
 count_sent(struct link *l, size_t len, const struct path *path, mono_t now)
 {
 	size_t outer = tunnel_outer_len(len, &path->peer);
@@ -272,6 +299,7 @@ count_sent(struct link *l, size_t len, const struct path *path, mono_t now)
 	l->stats.tx_packets++;
 	l->stats.tx_bytes += outer;
 	pacer_charge(&l->pacer, outer, now);
+	return outer + l->conf.overhead_bytes;
 }
 
 /* Seals into the space for a datagram and passes it on; 0 if there is none.
@@ -290,7 +318,7 @@ seal(struct tunnel *t, struct link *l, struct session *s, enum wire_type type,
 	if (sealed == 0)
 		return 0;
 	retain_note(&l->retain, t->pool, l->tx_seq++, pb, now);
-	count_sent(l, sealed, path, now);
+	l->unreported += count_sent(l, sealed, path, now);
 	t->ops.send(t->ops.ctx, l->slot, sealed, path);
 	return sealed;
 }

@@ -136,8 +136,9 @@ struct link {
 	uint64_t faster_Bps;	     /* of the links with less delay together */
 	struct rate rate;	     /* that the line was found to carry */
 	struct told told;	     /* totals in the peer's last report */
-	bool idled; /* it could have carried more since that report */
-	bool quiet; /* something on it is overdue: rather not more */
+	uint64_t unreported; /* bytes sent that those do not cover, at most */
+	bool idled;	     /* it could have carried more since that report */
+	bool quiet;	     /* something on it is overdue: rather not more */
 	struct trial trial;
 	struct loss_span loss;
 	mono_t alive_at; /* the latest instant we sent something that arrived */

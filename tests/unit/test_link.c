@@ -132,6 +132,57 @@ START_TEST(no_drain_outlives_its_delays)
 }
 END_TEST
 
+/* --- what a report may say --- */
+
+/* For so long packets leave each ms, and each 25 ms the peer says that it got
+ * so many times what it was sent. */
+static void
+exaggerate(mono_t span, unsigned factor)
+{
+	struct report_link r;
+	uint64_t from = l->stats.tx_bytes;
+
+	for (mono_t end = now + span; now < end; now += 25 * MS) {
+		for (int i = 0; i < 25; i++)
+			send_by(0, 9, 500);
+		r = all_arrived(0, l->tx_seq - 1);
+		r.bytes = (uint32_t)(l->stats.tx_bytes - from) * factor;
+		input(1, 500); /* there would be more to send */
+		tell(&r);
+		nsent = 0;
+	}
+}
+
+START_TEST(a_rate_is_found_by_what_was_sent_not_by_what_the_peer_says)
+{
+	uint64_t honest;
+
+	rate_init(&l->rate, 0, now);
+	exaggerate(SEC, 1);
+	honest = l->rate.now_Bps;
+	stop_end();
+	setup();
+	rate_init(&l->rate, 0, now);
+	exaggerate(SEC, 1000);
+	ck_assert_uint_ge(honest, 500000);
+	ck_assert_uint_eq(l->rate.now_Bps, honest);
+}
+END_TEST
+
+START_TEST(what_was_lost_cannot_be_claimed_later)
+{
+	struct report_link r = { .link = 0 };
+
+	rate_init(&l->rate, 0, now);
+	exaggerate(SEC, 0);
+	r = all_arrived(0, l->tx_seq - 1);
+	ck_assert_uint_eq(l->unreported, 0);
+	r.bytes = 1000000;
+	tell(&r);
+	ck_assert_uint_eq(l->rate.step.bytes, 0);
+}
+END_TEST
+
 Suite *link_suite(void);
 
 Suite *
@@ -147,6 +198,9 @@ link_suite(void)
 	tcase_add_test(tc, a_trial_counts_from_the_new_totals);
 	tcase_add_test(tc, delays_of_before_show_no_queue);
 	tcase_add_test(tc, no_drain_outlives_its_delays);
+	tcase_add_test(
+	    tc, a_rate_is_found_by_what_was_sent_not_by_what_the_peer_says);
+	tcase_add_test(tc, what_was_lost_cannot_be_claimed_later);
 	suite_add_tcase(suite, tc);
 	return suite;
 }
