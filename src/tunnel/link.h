@@ -45,7 +45,7 @@ struct link_stats {
 	uint64_t drop_auth; /* wrong tag, MAC or challenge */
 	uint64_t drop_replay;
 	uint64_t drop_stranger; /* of an epoch or address we do not know */
-	uint64_t drop_limit;	/* handshakes beyond the limits */
+	uint64_t drop_limit;	/* handshakes and questions beyond the limits */
 	uint64_t drop_send;	/* refused by our socket */
 	uint64_t lost;		/* packets sent that the peer missed */
 	uint64_t resent;	/* packets that it carried once more */
@@ -144,6 +144,7 @@ struct link {
 	mono_t alive_at; /* the latest instant we sent something that arrived */
 	mono_t keepalive_at;  /* last KEEPALIVE sent */
 	mono_t answered_at;   /* last report that the peer asked for */
+	mono_t answers_at;    /* when all other answers so far are paid for */
 	mono_t srtt, rttvar;  /* RFC 6298; 0: not known */
 	uint32_t rx_stamp;    /* the peer's, of its last packet */
 	mono_t rx_stamp_at;   /* when that came; 0: none yet */

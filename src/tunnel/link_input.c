@@ -12,6 +12,10 @@
 #include "tunnel/tunnel.h"
 
 #define PROBE_RETRY (1 * NSEC_PER_SEC)
+/* One keepalive or probe of the peer is answered in so long, a few more after a
+ * pause: answers take the line's time, and who asks decides how many. */
+#define ANSWER_GAP (50 * NSEC_PER_MSEC)
+#define ANSWERS_SAVED 8
 
 static void
 sample_rtt(struct link *l, mono_t rtt)
@@ -92,6 +96,19 @@ probe_answered(
 	l->path = *from;
 }
 
+static bool
+may_answer(struct link *l, mono_t now)
+{
+	l->answers_at =
+	    mono_later(l->answers_at, now - ANSWERS_SAVED * ANSWER_GAP);
+	if (l->answers_at > now) {
+		l->stats.drop_limit++;
+		return false;
+	}
+	l->answers_at += ANSWER_GAP;
+	return true;
+}
+
 void
 link_control(struct tunnel *t, struct link *l, struct session *s,
     const struct wire_inner *in, uint8_t *payload, size_t len,
@@ -108,6 +125,8 @@ link_control(struct tunnel *t, struct link *l, struct session *s,
 	tunnel_retune(t); /* delays change */
 	switch (in->control) {
 	case WIRE_KEEPALIVE:
+		if (!may_answer(l, now))
+			break;
 		link_send_control(t, l, s, WIRE_KEEPALIVE_ACK, counts,
 		    link_put_counts(l, counts), &l->path, now);
 		link_hs_ask(t, l, now);
@@ -117,7 +136,7 @@ link_control(struct tunnel *t, struct link *l, struct session *s,
 			link_hs_renew(t, l, now);
 		break;
 	case WIRE_PROBE:
-		if (len == sizeof(l->probe))
+		if (len == sizeof(l->probe) && may_answer(l, now))
 			link_send_control(
 			    t, l, s, WIRE_PROBE_ACK, payload, len, from, now);
 		break;

@@ -73,6 +73,63 @@ START_TEST(what_will_never_leave_is_tried_a_few_times)
 }
 END_TEST
 
+/* --- answers --- */
+
+static void
+ask_often(enum wire_control control, unsigned times)
+{
+	uint8_t payload[8] = { 0 };
+	struct wire_inner in = { .control = (uint8_t)control };
+	size_t len = control == WIRE_PROBE ? sizeof(payload) : 0;
+
+	for (unsigned i = 0; i < times; i++)
+		link_control(t, l, &l->cur, &in, payload, len, &l->path, now);
+}
+
+START_TEST(endless_questions_get_a_few_answers)
+{
+	ask_often(WIRE_KEEPALIVE, 4);
+	ck_assert_uint_eq(count_sent_of(WIRE_KEEPALIVE_ACK), 4);
+	ask_often(WIRE_KEEPALIVE, 1000);
+	ask_often(WIRE_PROBE, 1000);
+	ck_assert_uint_le(count_sent_of(WIRE_KEEPALIVE_ACK), 10);
+	ck_assert_uint_eq(count_sent_of(WIRE_PROBE_ACK), 0);
+	ck_assert_uint_ge(l->stats.drop_limit, 1990);
+	nsent = 0;
+	for (mono_t end = now + 10 * SEC; now < end; now += MS)
+		ask_often(WIRE_KEEPALIVE, 3);
+	ck_assert_uint_le(nsent, 300);
+	/* What a peer asks that means well is answered each time. */
+	now += SEC;
+	nsent = 0;
+	for (mono_t end = now + 10 * SEC; now < end; now += 100 * MS)
+		ask_often(WIRE_KEEPALIVE, 1);
+	ck_assert_uint_eq(nsent, 100);
+}
+END_TEST
+
+/* --- CoDel's patience --- */
+
+START_TEST(a_line_that_flaps_does_not_switch_codel_off)
+{
+	mono_t patient = 0;
+
+	two_links();
+	for (mono_t end = now + 60 * SEC; now < end; now += SEC / 2) {
+		if (l->up)
+			link_set_down(t, l, "test", now);
+		else
+			link_set_up(t, l, now);
+		l->trial.on = false;
+		tunnel_retune(t);
+		if (now - t->shrunk_at < 2 * SEC)
+			patient += SEC / 2;
+	}
+	ck_assert_int_ge(patient, 2 * SEC);
+	ck_assert_int_le(patient, 60 * SEC / 4);
+}
+END_TEST
+
 /* --- the peer begins anew --- */
 
 START_TEST(loss_of_before_condemns_nobody)
@@ -201,6 +258,8 @@ link_suite(void)
 	tcase_add_test(
 	    tc, a_rate_is_found_by_what_was_sent_not_by_what_the_peer_says);
 	tcase_add_test(tc, what_was_lost_cannot_be_claimed_later);
+	tcase_add_test(tc, endless_questions_get_a_few_answers);
+	tcase_add_test(tc, a_line_that_flaps_does_not_switch_codel_off);
 	suite_add_tcase(suite, tc);
 	return suite;
 }
