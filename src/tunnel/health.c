@@ -55,7 +55,7 @@ begin(struct tunnel *t, struct link *l, enum health_cause cause,
 	tr->copied_at = 0;
 	tr->in_vain = 0;
 	l->stats.trials++;
-	t->shrunk_at = now;
+	tunnel_shrunk(t, now);
 	tunnel_retune(t);
 	arq_inject(t, l, now);
 }

@@ -265,7 +265,7 @@ link_set_down(struct tunnel *t, struct link *l, const char *reason, mono_t now)
 	l->up_at = l->failed_at = now;
 	l->stats.flaps++;
 	if (l->in_use)
-		t->shrunk_at = now;
+		tunnel_shrunk(t, now);
 	health_down(l);
 	t->nup--;
 	if (!t->server) {

@@ -90,7 +90,7 @@ struct tunnel {
 	mono_t delay_max;  /* ... and of the slowest */
 	uint64_t rate_Bps; /* of the links in use together */
 	bool trials;	   /* a link is on trial */
-	mono_t shrunk_at;  /* a link in use failed */
+	mono_t shrunk_at;  /* a link in use failed, others not long before */
 	mono_t keepalive_due_at;
 	bool busy;		 /* packets flowed since the last keepalive */
 	uint32_t path_mtu_bytes; /* the longest packet that both devices take */
@@ -148,6 +148,8 @@ void tunnel_stop(struct tunnel *t, mono_t now);
 size_t tunnel_outer_len(size_t len, const union addr *peer);
 /* What the queue and the links have to know anew when links or rates change. */
 void tunnel_retune(struct tunnel *t);
+/* A link in use failed: what it would have carried needs a moment to drain. */
+void tunnel_shrunk(struct tunnel *t, mono_t now);
 /* How often the client sends keepalives. */
 mono_t tunnel_keepalive_interval(const struct tunnel *t);
 /* What this end says of itself in a handshake of l. */

@@ -19,6 +19,7 @@
 #define CODEL_TARGET (5 * NSEC_PER_MSEC)
 /* BBR remembers the old rate for ten round trips, which are long now. */
 #define SHRUNK_PATIENCE (2 * NSEC_PER_SEC)
+#define SHRUNK_GAP (10 * NSEC_PER_SEC)
 #define LOSSY 0.002
 #define REPAIR_TIME (5 * NSEC_PER_MSEC) /* of a loss, beyond a round trip */
 #define CODEL_INTERVAL (100 * NSEC_PER_MSEC)
@@ -480,6 +481,14 @@ shape_of(struct tunnel *t, struct bond_shape *b)
 		    delay <= b->delay_min + SCHED_SPREAD_MAX)
 			b->delay_max = delay;
 	}
+}
+
+void
+tunnel_shrunk(struct tunnel *t, mono_t now)
+{
+	/* A line that comes and goes must not switch CoDel off. */
+	if (t->shrunk_at == 0 || now - t->shrunk_at >= SHRUNK_GAP)
+		t->shrunk_at = now;
 }
 
 /* rate x span, in bytes; rates up to 1 TB/s and spans up to 10 s fit. */
