@@ -68,7 +68,7 @@ end(struct tunnel *t, struct link *l, mono_t now)
 	forget_loss(l);
 	sched_join(t, l);
 	tunnel_retune(t);
-	if (l->trial.cause == HEALTH_LOSSY)
+	if (l->trial.cause == HEALTH_LOSSY && l->trial.logged)
 		log_info("link %s: used again", l->conf.name);
 }
 
@@ -153,8 +153,10 @@ judge_loss(
 	s->packets = r->packets;
 	if (s->percent <= HEALTH_LOSS_MAX || !has_substitute(t, l))
 		return;
-	log_info("link %s: %u %% lost, not used until that is better",
-	    l->conf.name, s->percent);
+	l->trial.logged = now >= l->log_loss.next_at;
+	log_limited(&l->log_loss, now, HEALTH_LOG_PERIOD,
+	    "link %s: %u %% lost, not used until that is better", l->conf.name,
+	    s->percent);
 	begin(t, l, HEALTH_LOSSY, needed_after_loss(&l->trial, now), now);
 }
 

@@ -29,6 +29,9 @@
 /* A link that came back is trusted again after so long without trouble. */
 #define HEALTH_TRUST (30 * NSEC_PER_SEC)
 
+/* The reports of the peer decide how often a line of the log is due. */
+#define HEALTH_LOG_PERIOD (30 * NSEC_PER_SEC)
+
 enum health_cause { HEALTH_SILENT, HEALTH_LOSSY, HEALTH_RETURNED };
 
 struct trial {
@@ -43,6 +46,7 @@ struct trial {
 	mono_t copied_at;
 	unsigned in_vain;  /* copies since one arrived */
 	unsigned relapses; /* lossy again soon after */
+	bool logged;	   /* the log says that it is lossy */
 };
 
 /* What the reports said of loss lately. */

@@ -158,7 +158,7 @@ struct link {
 
 	/* stats */
 	struct link_stats stats;
-	struct log_limit log_auth, log_mismatch, log_size;
+	struct log_limit log_auth, log_mismatch, log_size, log_loss;
 };
 
 /* A new link in its slot; asks for what it needs at the next run. */

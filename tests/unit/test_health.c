@@ -267,6 +267,37 @@ START_TEST(a_line_on_the_edge_has_to_prove_itself_longer_each_time)
 }
 END_TEST
 
+static size_t lost_lines, used_lines;
+
+static void
+count_line(void *ctx, int priority, const char *line)
+{
+	(void)ctx;
+	(void)priority;
+	lost_lines += strstr(line, "% lost, not used") != NULL;
+	used_lines += strstr(line, "used again") != NULL;
+}
+
+/* The peer's reports are what says so. */
+START_TEST(loss_is_not_logged_each_time)
+{
+	mono_t from = now;
+	uint64_t highest = 0;
+	uint32_t packets = 0;
+
+	lost_lines = used_lines = 0;
+	log_set_sink(count_line, NULL);
+	for (int i = 0; i < 12; i++) {
+		make_lossy(&highest, &packets);
+		pass_trial(&highest, &packets);
+	}
+	ck_assert_uint_ge(lost_lines, 1);
+	ck_assert_uint_le(
+	    lost_lines, 1 + (size_t)((now - from) / HEALTH_LOG_PERIOD));
+	ck_assert_uint_eq(used_lines, lost_lines);
+}
+END_TEST
+
 START_TEST(a_line_that_came_back_has_to_prove_itself)
 {
 	link_set_down(t, l, "test", now);
@@ -453,3 +484,4 @@ health_suite(void)
 	suite_add_tcase(suite, tc);
 	return suite;
 }
+	tcase_add_test(tc, loss_is_not_logged_each_time);
