@@ -41,6 +41,12 @@ mono_earlier(mono_t a, mono_t b)
 	return a < b ? a : b;
 }
 
+static inline mono_t
+mono_later(mono_t a, mono_t b)
+{
+	return a > b ? a : b;
+}
+
 /* The length for bind, sendto and the like; 0 for AF_UNSPEC. */
 socklen_t addr_len(const union addr *a);
 /* Same host and port; a v4-mapped address equals its IPv4 one. */

@@ -10,10 +10,11 @@
 #include "tunnel/pacer.h"
 #include "tunnel/tunnel.h"
 
+#define FULL_PACKET 1500 /* bytes; the usual longest */
 /* Work is bytes x this / weight: fine at 10 Gbit/s, good for 30 years. */
 #define WORK_SCALE (UINT64_C(1) << 34)
 /* A link may lag by this much work before it loses its claim to catch up. */
-#define LAG_BYTES (16 * 1500)
+#define LAG_BYTES (16 * FULL_PACKET)
 /* Priority packets may borrow this much of the line's time. */
 #define AHEAD_DEBT_MAX (1 * NSEC_PER_SEC)
 #define AHEAD_HYSTERESIS (20 * NSEC_PER_MSEC)
@@ -127,18 +128,15 @@ leaves_room(struct link *l, mono_t now)
 static bool
 is_nearly_ready(struct link *l, mono_t now)
 {
-	mono_t packet = pacer_cost(&l->pacer, 1500);
-
 	return pacer_debt(&l->pacer, now) <=
-	       (packet > PACER_DEPTH ? packet : PACER_DEPTH);
+	       mono_later(pacer_cost(&l->pacer, FULL_PACKET), PACER_DEPTH);
 }
 
 /* A resend may borrow a little, so that it is in time. */
-static bool
-has_room(struct link *l, mono_t now)
+static mono_t
+again_debt_max(const struct link *l)
 {
-	return pacer_debt(&l->pacer, now) <= AGAIN_DEBT_MAX ||
-	       is_nearly_ready(l, now);
+	return mono_later(pacer_cost(&l->pacer, FULL_PACKET), AGAIN_DEBT_MAX);
 }
 
 /* What keeps a link from carrying a packet, and what makes it a detour. */
@@ -191,7 +189,20 @@ sched_again(struct tunnel *t, const struct pktbuf *pb, mono_t now)
 	struct link *l =
 	    earliest(t, &(struct choice){ .carriers = pb->carriers }, now);
 
-	return l != NULL && has_room(l, now) ? l : NULL;
+	if (l == NULL || pacer_debt(&l->pacer, now) > again_debt_max(l))
+		return NULL;
+	return l;
+}
+
+mono_t
+sched_again_at(struct tunnel *t, const struct pktbuf *pb, mono_t now)
+{
+	const struct link *l =
+	    earliest(t, &(struct choice){ .carriers = pb->carriers }, now);
+
+	if (l == NULL)
+		return MONO_NEVER;
+	return pacer_ready_at(&l->pacer) - again_debt_max(l) + WAKE_CREDIT;
 }
 
 struct link *

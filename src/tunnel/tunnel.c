@@ -14,7 +14,6 @@
 #include "tunnel/tunnel.h"
 
 #define PUMP_MAX 256 /* packets sent before input gets its turn again */
-#define AGAIN_POLL (1 * NSEC_PER_MSEC)	/* a link may have room again */
 #define TOO_BIG_GAP (1 * NSEC_PER_MSEC) /* between answers (RFC 4443, 2.4) */
 #define LOOP_LOG_PERIOD (30 * NSEC_PER_SEC)
 #define KEEPALIVE_IDLE (2 * NSEC_PER_SEC)
@@ -295,7 +294,8 @@ tunnel_run(struct tunnel *t, mono_t now)
 	if (more)
 		return now;
 	if (arq_waits(t))
-		next = mono_earlier(next, now + AGAIN_POLL);
+		next = mono_earlier(
+		    next, sched_again_at(t, TAILQ_FIRST(&t->arq.again), now));
 	next = mono_earlier(next, feedback_ask_at(t));
 	if (!fq_empty(t->fq) && sched_ready_at(t) < next)
 		next = sched_ready_at(t);

@@ -171,6 +171,8 @@ struct link *sched_first(struct tunnel *t, mono_t now);
 /* The link by which a lost packet arrives first, rather not one that lost it;
  * NULL: that one has no room for it now. */
 struct link *sched_again(struct tunnel *t, const struct pktbuf *pb, mono_t now);
+/* When there will be room on it. */
+mono_t sched_again_at(struct tunnel *t, const struct pktbuf *pb, mono_t now);
 /* The link other than `except` by which a control packet arrives first. */
 struct link *sched_soonest(
     struct tunnel *t, const struct link *except, mono_t now);

@@ -412,6 +412,27 @@ START_TEST(a_skip_that_is_cut_short_counts_as_far_as_it_goes)
 }
 END_TEST
 
+START_TEST(nobody_looks_before_the_link_has_room)
+{
+	uint64_t seq;
+	mono_t next;
+
+	one_link();
+	seq = send_by(0, 9, 500);
+	lose(0, seq);
+	nsent = 0;
+	/* 30 ms of debt, of which a resend may leave 5. */
+	pacer_charge(&t->links[0].pacer, 37500, now);
+	next = tunnel_run(t, now);
+	ck_assert_int_ge(next, now + 20 * MS);
+	ck_assert_int_le(next, now + 26 * MS);
+	ck_assert_uint_eq(count_sent_of(THE_DATA), 0);
+	now = next;
+	tunnel_run(t, now);
+	ck_assert_uint_eq(count_sent_of(THE_DATA), 1);
+}
+END_TEST
+
 Suite *arq_suite(void);
 
 Suite *
@@ -445,6 +466,7 @@ arq_suite(void)
 	tcase_add_test(tc, nothing_waits_when_the_last_link_goes);
 	tcase_add_test(tc, a_skip_ends_the_wait_for_its_packet);
 	tcase_add_test(tc, a_skip_that_is_cut_short_counts_as_far_as_it_goes);
+	tcase_add_test(tc, nobody_looks_before_the_link_has_room);
 	suite_add_tcase(suite, tc);
 	return suite;
 }
