@@ -69,6 +69,16 @@ refuse_too_big(struct tunnel *t, struct pktbuf *pb, mono_t now)
 	t->ops.deliver(t->ops.ctx, pb);
 }
 
+/* Takes over pb. */
+static void
+send_data(struct tunnel *t, struct link *l, struct pktbuf *pb, mono_t now)
+{
+	link_send_data(t, l, pb, now);
+	if (t->trials)
+		health_copy(t, pb, now);
+	pktbuf_free(t->pool, pb);
+}
+
 static void
 send_ahead(struct tunnel *t, struct link *l, struct pktbuf *pb, mono_t now)
 {
@@ -79,8 +89,7 @@ send_ahead(struct tunnel *t, struct link *l, struct pktbuf *pb, mono_t now)
 	    tunnel_outer_len(
 		pb->len + session_overhead(&l->cur), &l->path.peer),
 	    now);
-	link_send_data(t, l, pb, now);
-	pktbuf_free(t->pool, pb);
+	send_data(t, l, pb, now);
 }
 
 /* A classified packet that fits. */
@@ -243,10 +252,7 @@ send_next(struct tunnel *t, mono_t now)
 	if (pb->sparse)
 		l = sched_sparse(t, now);
 	sched_charge(t, l, pb->len);
-	link_send_data(t, l, pb, now);
-	if (t->trials)
-		health_copy(t, pb, now);
-	pktbuf_free(t->pool, pb);
+	send_data(t, l, pb, now);
 	return true;
 }
 

@@ -203,13 +203,14 @@ send_by(unsigned slot, uint16_t bucket, size_t len)
 
 /* A UDP packet of some flow from the device. */
 static inline void
-input(uint16_t flow, size_t len)
+input_marked(uint16_t flow, size_t len, uint8_t tos)
 {
 	struct pktbuf *pb = pktbuf_alloc(t->pool, len);
 
 	ck_assert_ptr_nonnull(pb);
 	memset(pb->data, 0, len);
 	pb->data[0] = 0x45;
+	pb->data[1] = tos;
 	put_be16(pb->data + 2, (uint16_t)len);
 	pb->data[8] = 64;
 	pb->data[9] = IPPROTO_UDP;
@@ -220,6 +221,12 @@ input(uint16_t flow, size_t len)
 	put_be16(pb->data + 24, (uint16_t)(len - 20));
 	pb->len = (uint32_t)len;
 	tunnel_input(t, pb, now);
+}
+
+static inline void
+input(uint16_t flow, size_t len)
+{
+	input_marked(flow, len, 0);
 }
 
 /* What the peer says of a link: all up to highest has arrived. */

@@ -397,6 +397,17 @@ START_TEST(a_line_on_trial_gets_a_copy_each_ten_ms)
 END_TEST
 
 START_TEST(a_fit_line_gets_no_copies)
+START_TEST(copies_of_priority_packets_tell_as_much)
+{
+	put_on_trial();
+	tunnel_retune(t);
+	for (int i = 0; i < 100; i++, now += MS)
+		input_marked(9, 200, 0x10);
+	ck_assert_uint_eq(other->stats.tx_packets, 100);
+	ck_assert_uint_eq(l->stats.copies, 10);
+}
+END_TEST
+
 {
 	ck_assert_uint_eq(copies_in(100 * MS), 0);
 }
@@ -477,6 +488,7 @@ health_suite(void)
 	tcase_add_test(tc, a_line_that_came_back_is_not_taken_down_for_silence);
 	tcase_add_test(tc, a_line_on_trial_gets_a_copy_each_ten_ms);
 	tcase_add_test(tc, a_fit_line_gets_no_copies);
+	tcase_add_test(tc, copies_of_priority_packets_tell_as_much);
 	tcase_add_test(tc, a_line_on_which_something_is_overdue_gets_copies);
 	tcase_add_test(tc, copies_in_vain_get_rarer);
 	tcase_add_test(tc, copies_are_frequent_again_when_one_arrives);
