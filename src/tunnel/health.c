@@ -76,8 +76,7 @@ void
 health_up(struct tunnel *t, struct link *l, mono_t now)
 {
 	forget_loss(l);
-	if (l->stats.flaps > 0 && has_substitute(t, l) &&
-	    now - l->failed_at < HEALTH_TRUST)
+	if (l->stats.flaps > 0 && has_substitute(t, l))
 		begin(t, l, HEALTH_RETURNED, HEALTH_GOOD_COPIES, now);
 }
 

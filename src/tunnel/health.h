@@ -26,7 +26,7 @@
 #define HEALTH_LOSS_COPIES_MAX 640
 #define HEALTH_COPY_GAP (10 * NSEC_PER_MSEC)
 #define HEALTH_COPY_GAP_MAX (1 * NSEC_PER_SEC) /* where none arrives */
-/* A link that came back is trusted again after so long without trouble. */
+/* Lossy again within this: it has to prove itself for longer. */
 #define HEALTH_TRUST (30 * NSEC_PER_SEC)
 
 /* The reports of the peer decide how often a line of the log is due. */
@@ -68,7 +68,7 @@ mono_t health_patience(const struct link *l);
  * the report names is missing. */
 void health_report(struct tunnel *t, struct link *l,
     const struct report_link *r, mono_t expected, mono_t now);
-/* l came up: soon after a failure it has to prove itself. */
+/* l came up: after a failure it has to prove itself. */
 void health_up(struct tunnel *t, struct link *l, mono_t now);
 /* l went down. */
 void health_down(struct link *l);
