@@ -113,14 +113,32 @@ is_dead(const struct tunnel *t, uint64_t instance)
 	return false;
 }
 
+/* The client has given a number to l, hence not to another link any more.  That
+ * one keeps what it has answered: the client may be about to use it. */
 static void
-learn_peer(struct tunnel *t, struct link *l, const struct hs_peer *peer)
+take_number(struct tunnel *t, struct link *l, uint8_t number, mono_t now)
+{
+	l->wire_id = number;
+	for (struct link *o = t->links; o < t->links + LINKS_MAX; o++) {
+		if (o == l || !o->used || !o->cur.used || o->wire_id != number)
+			continue;
+		if (o->up)
+			link_set_down(t, o, "its number is another's now", now);
+		session_clear(&o->cur);
+		session_clear(&o->prev);
+		o->prev_until = MONO_NEVER;
+	}
+}
+
+static void
+learn_peer(
+    struct tunnel *t, struct link *l, const struct hs_peer *peer, mono_t now)
 {
 	l->peer_mtu = peer->mtu_bytes;
 	l->peer_tx_Bps = peer->tx_Bps;
 	l->peer_rx_Bps = peer->rx_Bps;
 	if (t->server)
-		l->wire_id = peer->link & (LINKS_MAX - 1);
+		take_number(t, l, peer->link & (LINKS_MAX - 1), now);
 	if (peer->instance == l->peer_instance)
 		return;
 	/* The handshake of one that has died may be late. */
@@ -153,7 +171,7 @@ link_hs_confirmed(struct tunnel *t, struct link *l, struct session *s,
 	/* What was on its way to the link before it began anew is lost. */
 	if (l->prev_is_gone && !l->prev_has_died)
 		arq_inject(t, l, now);
-	learn_peer(t, l, peer);
+	learn_peer(t, l, peer, now);
 	if (!l->up) {
 		/* A guess, or none, until the first echo. */
 		l->srtt = pending != NULL ? now - pending->answered_at : 0;

@@ -14,8 +14,8 @@
 /* One line for each sim_NAME.c. */
 #define SUITES(suite)                                                          \
 	suite(up) suite(fail) suite(share) suite(delay) suite(rekey)           \
-	    suite(attack) suite(hostile) suite(memory) suite(order)            \
-		suite(property) suite(random)
+	    suite(number) suite(attack) suite(hostile) suite(memory)           \
+		suite(order) suite(property) suite(random)
 
 #define DECLARE(name) Suite *sim_##name##_suite(void);
 #define POINTER(name) sim_##name##_suite,
