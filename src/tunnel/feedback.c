@@ -332,6 +332,8 @@ settle(struct tunnel *t, struct link *l, const struct report_link *r,
 		return false;
 	}
 	l->stats.lost += res.lost;
+	l->stats.lost += retain_expire(
+	    &l->retain, t->pool, now - RETAIN_OPEN_MAX, arq_lost, &loss);
 	if (!newer)
 		return true;
 	if (r->packets != l->told.packets)
@@ -357,15 +359,18 @@ feedback_input(struct tunnel *t, const uint8_t *payload, size_t len,
 	bool first = !f->told || now - f->told_at > STAMP_AGE_MAX;
 	bool newer = first || (span != 0 && span <= WIRE_STAMP_MASK / 2);
 	struct report_link r;
+	uint32_t seen = 0; /* links, by their numbers */
 	struct link *l;
 	size_t n;
 
 	f->stats.rx_reports++;
 	for (; len > 0; payload += n, len -= n) {
-		if ((n = report_get(&r, payload, len)) == 0) {
+		n = report_get(&r, payload, len);
+		if (n == 0 || (seen & 1U << r.link) != 0) {
 			f->stats.bad_reports++;
 			break;
 		}
+		seen |= 1U << r.link;
 		if ((l = find_link(t, r.link)) == NULL)
 			continue;
 		if (!settle(t, l, &r, stamp, newer, now))

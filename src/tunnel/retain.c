@@ -190,6 +190,26 @@ retain_overdue(struct retain *r, mono_t before, retain_lost_fn *lost, void *ctx)
 	return n;
 }
 
+uint32_t
+retain_expire(struct retain *r, struct pktbuf_pool *pool, mono_t before,
+    retain_lost_fn *lost, void *ctx)
+{
+	uint32_t n = 0;
+
+	for (; r->tail < r->head && r->tail <= r->highest; r->tail++) {
+		struct retain_entry *e = entry_of(r, r->tail);
+
+		if (e->settled)
+			continue;
+		if (e->sent_at >= before)
+			break;
+		n++;
+		give_up(r, e, lost, ctx);
+		release(r, pool, e);
+	}
+	return n;
+}
+
 void
 retain_refused(struct retain *r, struct pktbuf_pool *pool, uint64_t seq,
     retain_lost_fn *lost, void *ctx)

@@ -18,6 +18,9 @@
  * of full packets it is 0.4 s. */
 #define RETAIN_MAX 32768
 
+/* What a report left open is lost so long after it was sent. */
+#define RETAIN_OPEN_MAX (2 * NSEC_PER_SEC)
+
 struct retain_entry {
 	struct pktbuf *pb; /* NULL: no data, or no memory to keep it */
 	mono_t sent_at;
@@ -63,6 +66,10 @@ bool retain_report(struct retain *r, struct pktbuf_pool *pool,
  * first; returns how many that were. */
 uint32_t retain_overdue(
     struct retain *r, mono_t before, retain_lost_fn *lost, void *ctx);
+/* Settles as lost what was sent before that instant and was left open by a
+ * report; returns how many that were. */
+uint32_t retain_expire(struct retain *r, struct pktbuf_pool *pool,
+    mono_t before, retain_lost_fn *lost, void *ctx);
 /* One that our own socket refused: it cannot arrive. */
 void retain_refused(struct retain *r, struct pktbuf_pool *pool, uint64_t seq,
     retain_lost_fn *lost, void *ctx);

@@ -103,6 +103,43 @@ START_TEST(a_link_that_is_unknown_is_passed_over)
 }
 END_TEST
 
+START_TEST(a_link_has_one_part_in_a_report)
+{
+	uint8_t payload[REPORT_MAX];
+	struct report_link r = all_arrived(0, 1);
+	size_t n;
+
+	send_by(0, 9, 500);
+	send_by(0, 9, 500);
+	n = report_put(payload, sizeof(payload), &r);
+	r = all_arrived(0, 2);
+	n += report_put(payload + n, sizeof(payload) - n, &r);
+	feedback_input(t, payload, n, wire_stamp(now), now);
+	ck_assert_uint_eq(t->links[0].retain.data, 1);
+	ck_assert_uint_eq(t->feedback.stats.bad_reports, 1);
+}
+END_TEST
+
+/* Honest peers wait for 50 ms. */
+START_TEST(what_may_still_come_is_not_waited_for_without_end)
+{
+	struct report_link r = all_but(0, 2, 1, 1);
+
+	send_by(0, 9, 500);
+	send_by(0, 9, 500);
+	r.holes[0].pending = true;
+	tell(&r);
+	now += RETAIN_OPEN_MAX;
+	tell(&r);
+	ck_assert_uint_eq(t->links[0].stats.lost, 0);
+	now++;
+	tell(&r);
+	ck_assert_uint_eq(t->links[0].stats.lost, 1);
+	ck_assert_uint_eq(t->links[0].retain.tail, 3);
+	ck_assert_uint_eq(t->arq.nskips, 1);
+}
+END_TEST
+
 START_TEST(a_report_that_is_cut_short_counts_as_far_as_it_goes)
 {
 	uint8_t payload[REPORT_MAX];
@@ -149,6 +186,8 @@ feedback_told_suite(void)
 	tcase_add_test(tc, what_may_still_come_is_not_lost);
 	tcase_add_test(tc, what_was_never_sent_cannot_have_arrived);
 	tcase_add_test(tc, a_link_that_is_unknown_is_passed_over);
+	tcase_add_test(tc, a_link_has_one_part_in_a_report);
+	tcase_add_test(tc, what_may_still_come_is_not_waited_for_without_end);
 	tcase_add_test(tc, a_report_that_is_cut_short_counts_as_far_as_it_goes);
 	tcase_add_test(tc, a_peer_that_began_anew_has_another_clock);
 	suite_add_tcase(suite, tc);

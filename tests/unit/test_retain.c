@@ -11,6 +11,7 @@
 
 #define T0 (100 * NSEC_PER_SEC)
 #define MS NSEC_PER_MSEC
+#define SEC NSEC_PER_SEC
 
 static struct pktbuf_pool *pool;
 static struct retain r;
@@ -184,6 +185,28 @@ START_TEST(who_begins_again_counts_what_nobody_told_of)
 }
 END_TEST
 
+START_TEST(what_a_report_left_open_is_lost_in_the_end)
+{
+	struct report_link rep = { .highest = 5, .floor = 1, .nholes = 2 };
+
+	rep.holes[0] = (struct report_hole){ 3, 1, true };
+	rep.holes[1] = (struct report_hole){ 1, 1, true };
+	send_many(1, 8);
+	ck_assert(tell(&rep));
+	ck_assert_uint_eq(retain_expire(&r, pool, T0, on_lost, NULL), 0);
+	ck_assert_uint_eq(
+	    retain_expire(&r, pool, T0 + 2 * MS, on_lost, NULL), 1);
+	ck_assert_uint_eq(r.tail, 3);
+	/* But not what no report has spoken of: the line is silent. */
+	ck_assert_uint_eq(retain_expire(&r, pool, T0 + SEC, on_lost, NULL), 1);
+	ck_assert_uint_eq(r.tail, 6);
+	ck_assert_uint_eq(r.data, 3);
+	ck_assert_uint_eq(nlost, 2);
+	ck_assert_uint_eq(lost[0], 1001);
+	ck_assert_uint_eq(lost[1], 1003);
+}
+END_TEST
+
 START_TEST(control_packets_are_never_sent_again)
 {
 	retain_note(&r, pool, 1, NULL, T0);
@@ -246,6 +269,7 @@ retain_suite(void)
 	tcase_add_test(
 	    tc, a_report_of_what_is_forgotten_says_nothing_of_the_rest);
 	tcase_add_test(tc, who_begins_again_counts_what_nobody_told_of);
+	tcase_add_test(tc, what_a_report_left_open_is_lost_in_the_end);
 	tcase_add_test(tc, control_packets_are_never_sent_again);
 	tcase_add_test(tc, what_the_socket_refused_is_lost_at_once);
 	tcase_add_test(tc, more_than_the_ring_holds_is_given_up);
