@@ -3,10 +3,12 @@
 usage: tests/net/lab /usr/bin/python3 tests/bench/bench_tunnel.py
        [--quick] [-o FILE]... [OPTION...] [ROW...]
 
-In the directory of the build, or with MLVPN_BUILD naming it. Every figure is a ratio or a difference within one run, as the machine may be
-busy with other things. Lines are configured at their emulated rate unless the
-row says otherwise, both counting outer IP bytes; the ceiling of a goodput is
-the sum of the rates x inner TCP payload / outer IP bytes."""
+In the directory of the build, or with MLVPN_BUILD naming it. Every figure is
+a ratio or a difference within one run, as the machine may be busy with other
+things. Lines are configured at their emulated rate unless the row says
+otherwise, both counting outer IP bytes; the ceiling of a goodput is the sum of
+the rates x inner TCP payload / outer IP bytes. A target marked * is our own:
+nobody asked for that number, but the figure needs one."""
 import argparse
 import importlib
 import os
@@ -111,7 +113,7 @@ def main():
     suite.run([name for name in rows if not args.row or name in args.row],
               save)
     print(figures.totals(suite.all_figures()))
-    sys.exit(any(figure.value is None for figure in suite.all_figures()))
+    sys.exit(any(figure.failed() for figure in suite.all_figures()))
 
 
 main()
