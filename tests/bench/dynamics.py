@@ -96,7 +96,7 @@ def busiest(lab, way):
 def queue_drops(lab, way):
     """Packets that the sending daemon's queue dropped to tell the senders."""
     drops = lab.daemons[way == "down"].status()["bond"]["drops"]
-    return drops.get("codel", 0) + drops.get("overload", 0)
+    return drops["codel"] + drops["overload"]
 
 
 def loss_counters(lab, way):
@@ -122,7 +122,8 @@ def used_again(line, way, since, patience=6):
 
 
 def black_hole(wires, congestion, way="up", dead=3.0, after=5.0):
-    """The busiest line drops everything for `dead` seconds, then heals."""
+    """The busiest line drops everything for `dead` seconds, then heals. What
+    is lost is counted from then until 2 s after healing."""
     with world(wires, tick_us=EXACT) as lab:
         log = Log(lab, way, congestion, seconds=4.5 + dead + after)
         ping = measure.Ping(log.source, measure.inner(log.sink),
@@ -133,20 +134,20 @@ def black_hole(wires, congestion, way="up", dead=3.0, after=5.0):
         cut = time.monotonic()
         zero = cut - 3
         line.cut()
-        time.sleep(1)
-        soon = loss_counters(lab, way)
-        time.sleep(cut + dead - time.monotonic())
+        time.sleep(dead)
         heal = time.monotonic()
         line.heal()
         back = used_again(line, way, heal)
+        time.sleep(max(0, heal + 2 - time.monotonic()))
+        later = loss_counters(lab, way)
         log.finish()
-        lost = {key: soon[key] - before[key] for key in soon}
+        lost = {key: later[key] - before[key] for key in later}
         rest = [wire for wire, other in zip(wires, lab.lines)
                 if other is not line]
-        return {"gap_ms": log.gap_ms(cut - 0.05, cut + 1), "lost": lost,
+        return {"gap_ms": log.gap_ms(cut - 0.05, heal + 2), "lost": lost,
                 "udp_lost": log.sparse["lost"], "line": line.name,
                 "back_s": back, "before_mbps": log.mbps(heal - 1, heal),
-                "rest_mbps": ceiling(rest),
+                "dead_mbps": log.mbps(cut, heal), "rest_mbps": ceiling(rest),
                 "dip_mbps": log.lowest(heal, heal + min(3, after - 0.5)),
                 "picture": {
                     "marks": [cut - zero, heal - zero],
@@ -177,24 +178,33 @@ def goodput_series(tcp, zero, interval):
             for n in range(0, len(line) - width + 1, width)]
 
 
-def edge(wires, seconds=15):
-    """A line that loses every second packet: how often it goes up or down
-    while a flow runs, and what the flow gets."""
+def edge(wires, congestion, seconds=15):
+    """A line that loses every second packet under a flow: how often each end
+    stops and begins to use it, and what the flow gets."""
     with world(wires, tick_us=EXACT) as lab:
-        log = Log(lab, "up", "cubic", seconds=seconds + 3)
-        client = lab.daemons[0]
-        mark, begin = client.mark(), time.monotonic()
+        log = Log(lab, "up", congestion, seconds=seconds + 3)
+        marks = [daemon.mark() for daemon in lab.daemons]
+        trials = [daemon.link("l1")["trials"] for daemon in lab.daemons]
+        begin = time.monotonic()
         lab.lines[0].set(loss=50)
         time.sleep(seconds)
-        changes = client.log("link l1: (up|down)", mark)
+        # Trials for silence are not in the log, others are.
+        left = [daemon.link("l1")["trials"] - old
+                for daemon, old in zip(lab.daemons, trials)]
+        logged = [len(daemon.log("link l1: (up|down|used again)", mark))
+                  for daemon, mark in zip(lab.daemons, marks)]
         end = time.monotonic()
         log.finish()
-        return {"changes": len(changes), "mbps": log.mbps(begin + 2, end)}
+        return {"trials": left, "logged": logged,
+                "mbps": log.mbps(begin + 2, end),
+                "lowest_mbps": log.lowest(begin, end),
+                "sparse_lost": log.sparse["lost"],
+                "rest_mbps": ceiling(wires[1:])}
 
 
 def slowed(wires, congestion, share=1.0, **change):
-    """The first line changes under a flow: goodput afterwards, and how long a
-    sparse flow is slow."""
+    """The first line changes under a flow: goodput and gaps from then on, how
+    long a sparse flow is slow, and its delay and losses."""
     with world(wires, share=share, tick_us=EXACT) as lab:
         log = Log(lab, "up", congestion, seconds=11)
         time.sleep(2)
@@ -205,8 +215,12 @@ def slowed(wires, congestion, share=1.0, **change):
         log.finish()
         before = sorted(ms for sent, ms in log.delays if sent < at)
         usual = before[len(before) // 2]
-        return {"mbps": log.mbps(at + 1, at + 6), "usual_ms": usual,
-                "slow_ms": log.slow_until(at, 5, usual + 30)}
+        return {"first_mbps": log.mbps(at, at + 1),
+                "mbps": log.mbps(at + 1, at + 6),
+                "gap_ms": log.gap_ms(at - 0.05, at + 6), "usual_ms": usual,
+                "slow_ms": log.slow_until(at, 5, usual + 30),
+                "delay_ms": log.sparse["delay_ms"],
+                "sparse_lost": log.sparse["lost"]}
 
 
 def from_start(wires, seconds=10, tunnel=True):

@@ -1,32 +1,61 @@
 """Lines that die, heal, or get slow under a flow."""
 from suite import row
-from worlds import WORLDS, Kind, Wire, ceiling
+from worlds import WORLDS, Wire, ceiling
 
 import dynamics
 
 SLOW = (Wire(50, 10), Wire(50, 14))  # an idle sparse flow is on the first
 
 
-def worst(futures, key, note=""):
+def worst(futures, key):
     """The worst of some repeats, and all of them in the note."""
     values = [key(future.result()) for future in futures]
-    return {"value": max(values), "note": note + " ".join(
+    return {"value": max(values), "note": " ".join(
         f"{value:.4g}" for value in values)}
 
 
-def dip(futures):
-    """The worst half second after healing, of what came before: at least of
-    half of what the other lines carry."""
-    shares = [100 * got["dip_mbps"] / max(got["before_mbps"],
-                                          got["rest_mbps"] / 2)
-              for got in (future.result() for future in futures)]
-    return {"value": min(shares), "note": " ".join(
-        f"{share:.4g}" for share in shares)}
+def least(futures, key, full):
+    """The least of some repeats in percent of what full() says, and all of
+    them in Mbit/s."""
+    got = [future.result() for future in futures]
+    return {"value": min(100 * key(one) / full(one) for one in got),
+            "note": ", ".join(f"{key(one):.1f} of {full(one):.1f} Mbit/s"
+                              for one in got)}
 
 
-def again(got):
-    """Segments sent again, less what the tunnel's own queue dropped."""
-    return max(0, got["lost"]["again"] - got["lost"]["dropped"])
+def rest(got):
+    """What the other lines can carry."""
+    return got["rest_mbps"]
+
+
+def again(futures):
+    """Segments sent again; beside it what the tunnel's queue dropped."""
+    found = worst(futures, lambda got: got["lost"]["again"])
+    drops = " ".join(str(future.result()["lost"]["dropped"])
+                     for future in futures)
+    return {**found, "note": f"{found['note']}; the queue dropped {drops}"}
+
+
+def report_black_hole(current, name, futures):
+    def most(what, key, target, unit="", **options):
+        current.figure(f"{name}: {what}", lambda: worst(futures, key), target,
+                       unit, less=True, **options)
+
+    most("longest gap in delivery, until healed for 2 s",
+         lambda got: got["gap_ms"], 150, "ms")
+    current.figure(f"{name}: segments sent again, until healed for 2 s",
+                   lambda: again(futures), 0, "", less=True)
+    most("retransmission time-outs, until healed for 2 s",
+         lambda got: got["lost"]["timeouts"], 0)
+    most("packets lost of 50 a second", lambda got: got["udp_lost"], 3)
+    current.figure(f"{name}: goodput while dead, of the other lines' ceiling",
+                   lambda: least(futures, lambda got: got["dead_mbps"], rest),
+                   90, "%", ours=True)
+    most("healed, used again after", lambda got: got["back_s"], 2, "s")
+    current.figure(
+        f"{name}: healing, worst 0.5 s of the goodput before",
+        lambda: least(futures, lambda got: got["dip_mbps"], lambda got: max(
+            got["before_mbps"], rest(got))), 90, "%", ours=True)
 
 
 @row
@@ -40,38 +69,74 @@ def blackhole(current):
                                   congestion)
                 for _ in range(1 if current.plan.quick else 2)]))
     for name, futures in asked:
-        current.figure(f"{name}: longest gap in delivery", lambda: worst(
-            futures, lambda got: got["gap_ms"]), 150, "ms", less=True)
-        current.figure(f"{name}: segments sent again within 1 s",
-                       lambda: worst(futures, again), 0, "", less=True)
-        current.figure(f"{name}: retransmission time-outs", lambda: worst(
-            futures, lambda got: got["lost"]["timeouts"]), 0, "", less=True)
-        current.figure(f"{name}: packets lost of 50 a second", lambda: worst(
-            futures, lambda got: got["udp_lost"]), 3, "", less=True)
-        current.figure(f"{name}: healed, used again after", lambda: worst(
-            futures, lambda got: got["back_s"]), 2, "s", less=True)
-        current.figure(f"{name}: healing, worst 0.5 s of the goodput before",
-                       lambda: dip(futures), 90, "%")
+        report_black_hole(current, name, futures)
     if "black hole" not in current.suite.series:
         current.suite.series["black hole"] = \
             asked[0][1][0].result()["picture"]
 
 
+def changes(future):
+    """How often the end that did so more often left or took up the line."""
+    got = future.result()
+    ends = [sum(pair) for pair in zip(got["trials"], got["logged"])]
+    return {"value": max(ends), "note": "; ".join(
+        f"{end}: {trials} trials, {logged} returns, ups and downs"
+        for end, trials, logged in zip(("client", "server"), got["trials"],
+                                       got["logged"]))}
+
+
 @row
 def edge(current):
     """A line at 50 % loss must not flap."""
-    future = current.job(100, dynamics.edge, WORLDS["eq2"])
-    current.figure("eq2, 50 % loss for 15 s: ups and downs",
-                   lambda: future.result()["changes"], 2, "", less=True)
-    current.figure("eq2, 50 % loss, of the other line's ceiling", lambda: {
-        "value": 100 * future.result()["mbps"] / ceiling(WORLDS["eq2"][1:]),
-        "note": f"{future.result()['mbps']:.1f} Mbit/s"}, None, "%")
+    asked = [(congestion.upper(), current.exclusive(
+        dynamics.edge, WORLDS["eq2"], congestion))
+        for congestion in ("cubic", "bbr")]
+    for congestion, future in asked:
+        what = f"eq2, 50 % loss for 15 s, {congestion}"
+        current.figure(f"{what}: left and taken up",
+                       lambda: changes(future), 2, "", less=True, ours=True)
+        current.figure(
+            f"{what}: of the other line's ceiling", lambda: least(
+                [future], lambda got: got["mbps"], rest), 90, "%", ours=True)
+        current.figure(
+            f"{what}: worst 0.5 s of it", lambda: least(
+                [future], lambda got: got["lowest_mbps"], rest), 90, "%",
+            ours=True)
+        current.figure(f"{what}: packets lost of 50 a second",
+                       lambda: future.result()["sparse_lost"], less=True)
 
 
-def of_others(future, wires):
-    mbps, full = future.result()["mbps"], ceiling(wires, Kind())
-    return {"value": 100 * mbps / full, "mbps": mbps,
-            "note": f"{mbps:.1f} of {full:.1f} Mbit/s"}
+def over_fastest(future, key):
+    """Delay of the sparse flow."""
+    delay = future.result()["delay_ms"][key]
+    return {"value": delay - SLOW[0].delay, "note": f"{delay:.1f} ms"}
+
+
+def report_slow(current, what, future, changed):
+    def other(got):
+        return ceiling(SLOW[1:])
+
+    current.figure(f"{what}: of the other line's ceiling", lambda: least(
+        [future], lambda got: got["mbps"], other), 97, "%")
+    if changed:
+        current.figure(f"{what}: the first second of it", lambda: least(
+            [future], lambda got: got["first_mbps"], other), 90, "%",
+            ours=True)
+    current.figure(f"{what}: longest gap in delivery",
+                   lambda: future.result()["gap_ms"], 150, "ms", less=True,
+                   ours=True)
+    if changed:
+        current.figure(f"{what}: a sparse flow is slow for",
+                       lambda: future.result()["slow_ms"], 200, "ms",
+                       less=True)
+    else:
+        for key in ("median", "p99"):
+            current.figure(f"{what}: a sparse flow's {key} over the faster",
+                           lambda: over_fastest(future, key), unit="ms",
+                           less=True)
+    current.figure(f"{what}: packets lost of 50 a second",
+                   lambda: future.result()["sparse_lost"], 3, "", less=True,
+                   ours=True)
 
 
 @row
@@ -84,10 +149,5 @@ def slow(current):
         dynamics.slowed, SLOW, congestion, **case))
         for name, case in cases.items() for congestion in congestions]
     for name, congestion, future in asked:
-        what = f"{name}, {congestion.upper()}"
-        current.figure(f"{what}: of the other line's ceiling",
-                       lambda: of_others(future, SLOW[1:]), 97, "%")
-        if name != "no rate configured":
-            current.figure(f"{what}: a sparse flow is slow for",
-                           lambda: future.result()["slow_ms"], 200, "ms",
-                           less=True)
+        report_slow(current, f"{name}, {congestion.upper()}", future,
+                    name != "no rate configured")
