@@ -30,20 +30,32 @@ for module in ("goodput", "environments", "latency", "failure", "cost",
                "basics"):
     importlib.import_module(f"rows_{module}")
 
-COMPARED = ("eq2", "uneq3", "loss1", "loss5")
+COMPARED = ("eq2", "uneq3", "dsl4", "loss1", "loss5", "burst", "gig2")
 
 
-def commit():
-    """Of the source that this file is in, where it is a repository."""
+def commit(directory=os.path.dirname(os.path.abspath(__file__))):
+    """Of the source there, by default this file's, where it is a repository."""
     done = subprocess.run(
-        ["git", "-C", os.path.dirname(os.path.abspath(__file__)),
-         "-c", "safe.directory=*", "describe", "--always", "--dirty"],
+        ["git", "-C", directory, "-c", "safe.directory=*", "describe",
+         "--always", "--dirty"],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     return done.stdout.strip()
 
 
+def source_of(build):
+    """The directory of the source that a build was made from."""
+    try:
+        with open(f"{build}/Makefile") as f:
+            return next(line.split()[2] for line in f
+                        if line.startswith("abs_top_srcdir = "))
+    except (OSError, StopIteration):
+        return build
+
+
 def about(args, began):
     return {"commit": commit(), "kernel": platform.release(),
+            "against": args.against and (commit(source_of(args.against)) or
+                                         args.against),
             "processors": os.cpu_count(), "quick": args.quick,
             "arguments": sys.argv[1:],
             "minutes": round((time.monotonic() - began) / 60, 1)}
@@ -62,13 +74,14 @@ def arguments():
         "in both directions, else each sender has one")
     add("--seconds", type=float, help="measured seconds of a flow")
     add("--skip", type=float, help="seconds before they count")
-    add("--late", type=float, help="the same for CUBIC after 30 s")
+    add("--late", type=float, help="the same for CUBIC in the "
+        "environments, 30, or with --quick 8")
     add("--jobs", type=int, default=3, help="labs at once")
     add("--mbit", type=float, default=250, help="and their Mbit/s together")
     add("--only", action="append", default=[], metavar="ENVIRONMENT",
         choices=list(ENVIRONMENTS), help="of the environments only this one")
     add("--mptcp", choices=("no", "rows", "all"), default="rows",
-        help="kernel MPTCP beside eq2, uneq3, loss1, loss5, or beside the "
+        help="kernel MPTCP beside the rows of one flow, or beside the "
         "environments, too")
     add("--against", metavar="BUILD", default=os.environ.get("MLVPN_AGAINST"),
         help="compare processor time with the mlvpn of this build directory "

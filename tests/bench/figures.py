@@ -55,6 +55,12 @@ class Figure:
                 "note": self.note, **self.more}
 
 
+def share_of(mbps, full, note="", **more):
+    """The value of a figure: Mbit/s in percent of so many others."""
+    return {"value": 100 * mbps / full, "mbps": mbps, "full": full,
+            "note": f"{mbps:.1f} of {full:.1f} Mbit/s{note}", **more}
+
+
 HEAD = (f"{'row':<13} {'figure':<66} {'target':>9} {'measured':>8} "
         f"{'unit':<6} verdict")
 

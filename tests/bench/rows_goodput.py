@@ -1,10 +1,23 @@
 """One flow through the bond, as a share of what the lines can carry."""
-from suite import row
+from figures import share_of
+from suite import row, rows
 from worlds import WORLDS, Kind, ceiling, ceiling_beside
 
 import trials
 
 CONGESTIONS = ("cubic", "bbr")
+
+# Percent for each of them, and of what: the ceiling, or what other lines
+# carried in this run.
+TARGETS = {
+    "eq2": (97, 96, None),
+    "uneq3": (93, 87, None),
+    "dsl4": (97, 97, None),
+    "loss1": (95, 95, "eq2"),
+    "loss5": (85, 85, "eq2"),
+    "burst": (90, 90, None),
+    "gig2": (93, 93, None),
+}
 
 
 def kinds(plan):
@@ -12,18 +25,15 @@ def kinds(plan):
             for way in plan.ways]
 
 
-def of_full(got, full, **more):
-    """A result of a goodput trial against so many Mbit/s."""
-    mbps = got["mbps"]
-    return {"value": 100 * mbps / full, "mbps": mbps, "full": full,
-            "note": f"{mbps:.1f} of {full:.1f} Mbit/s",
-            "retransmits": got.get("retransmits"), **more}
+def of_full(future, full):
+    got = future.result()
+    return share_of(got["mbps"], full, retransmits=got.get("retransmits"))
 
 
-def share(current, target, of=None):
-    """Reports goodput of the row's lines: in percent of the ceiling, or of
-    what the lines `of` carried in this run. target: {congestion: percent}."""
+def goodput(current):
     wires = WORLDS[current.name]
+    cubic, bbr, of = TARGETS[current.name]
+    target = {"cubic": cubic, "bbr": bbr}
     asked = [(kind, current.goodput(wires, kind),
               current.goodput(WORLDS[of], kind) if of else None)
              for kind in kinds(current.plan)]
@@ -31,56 +41,23 @@ def share(current, target, of=None):
               if current.name in current.plan.mptcp]
     for kind, got, base in asked:
         current.figure(f"{kind}, of {of or 'the ceiling'}", lambda: of_full(
-            got.result(), base.result()["mbps"] if of
-            else ceiling(wires, kind)), target[kind.congestion], "%",
-            kind=kind._asdict())
+            got, base.result()["mbps"] if of else ceiling(wires, kind)),
+            target[kind.congestion], "%", kind=kind._asdict())
     for congestion, got in beside:
         current.figure(
             f"kernel MPTCP, {congestion.upper()}, up, of the ceiling",
-            lambda: of_full(got.result(), ceiling(wires)), unit="%",
-            mptcp=True, kind=Kind(congestion)._asdict())
+            lambda: of_full(got, ceiling(wires)), unit="%", mptcp=True,
+            kind=Kind(congestion)._asdict())
 
 
-@row
-def eq2(current):
-    share(current, {"cubic": 97, "bbr": 96})
-
-
-@row
-def uneq3(current):
-    share(current, {"cubic": 93, "bbr": 87})
-
-
-@row
-def dsl4(current):
-    share(current, {"cubic": 97, "bbr": 97})
-
-
-@row
-def loss1(current):
-    share(current, {"cubic": 95, "bbr": 95}, "eq2")
-
-
-@row
-def loss5(current):
-    share(current, {"cubic": 85, "bbr": 85}, "eq2")
-
-
-@row
-def burst(current):
-    share(current, {"cubic": 90, "bbr": 90})
-
-
-@row
-def gig2(current):
-    share(current, {"cubic": 93, "bbr": 93})
+for name in TARGETS:
+    rows[name] = goodput
 
 
 def of_beside(got, wires, way):
     mbps, acks = got
-    found = of_full({"mbps": mbps}, ceiling_beside(wires, way, acks),
-                    acks=acks)
-    return {**found, "note": f"{found['note']}, ACKs {acks:.1f}"}
+    return share_of(mbps, ceiling_beside(wires, way, acks),
+                    f", ACKs {acks:.1f}", acks=acks)
 
 
 @row

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import trials
 from figures import Figure
+from worlds import total
 
 rows = {}  # name: function, in the order in which they are printed
 
@@ -21,7 +22,7 @@ class Plan(NamedTuple):
     """Seconds of a measurement, and how much is measured."""
     seconds: float = 10
     skip: float = 4  # before it counts
-    late: float = 30  # the same for "CUBIC after 30 s"
+    late: float = 30  # the same for CUBIC, late
     ways: tuple = ("up", "down")
     quick: bool = False  # only CUBIC in the environments, fewer repeats
     both: bool = False  # environments: each flow in both directions
@@ -115,16 +116,14 @@ class Row:
         """The result of it."""
         return self.exclusive(function, *args, **options).result()
 
-    def goodput(self, wires, kind):
-        """A future of trials.goodput(), measured once in a run."""
+    def trial(self, function, wires, kind):
+        """A future of a trial, done once in a run."""
         return self.suite.once(
-            ("goodput", wires, kind), self.place,
-            sum(wire.rate(kind.way) for wire in wires), trials.goodput, wires,
-            kind, self.plan)
+            (function, wires, kind), self.place, total(wires, kind.way),
+            function, wires, kind, self.plan)
+
+    def goodput(self, wires, kind):
+        return self.trial(trials.goodput, wires, kind)
 
     def mptcp(self, wires, kind):
-        """A future of trials.mptcp(), measured once in a run."""
-        return self.suite.once(
-            ("mptcp", wires, kind), self.place,
-            sum(wire.rate(kind.way) for wire in wires), trials.mptcp, wires,
-            kind, self.plan)
+        return self.trial(trials.mptcp, wires, kind)

@@ -42,10 +42,6 @@ def ends(lab, way):
     return (lab.b, lab.a) if way == "down" else (lab.a, lab.b)
 
 
-def skip_of(kind, plan):
-    return plan.late if kind.late else plan.skip
-
-
 def goodput(wires, kind, plan):
     """Mbit/s of TCP payload through the tunnel, and what happened."""
     with world(wires) as lab:
@@ -53,7 +49,7 @@ def goodput(wires, kind, plan):
         if kind.dupthresh:
             no_patience(source)
         got = measure.tcp(source, sink, congestion=kind.congestion,
-                          seconds=plan.seconds, skip=skip_of(kind, plan),
+                          seconds=plan.seconds, skip=kind.late or plan.skip,
                           parallel=kind.parallel)
         return {"mbps": got["mbps"], "retransmits": got["retransmits"],
                 **reordered(source)}
@@ -68,12 +64,18 @@ def reordered(source):
             "came_twice": found["TcpExtTCPDSACKRecv"]}
 
 
-def acknowledged(before, after):
-    """Packets without data among those that entered a tunnel: all packets are
-    full or bare."""
+def entered(lab):
+    """The tunnel's counters at a, where what goes up enters, and at b."""
+    return dict(zip(("up", "down"), (measure.counters(host)["mlvpn0"]
+                                     for host in (lab.a, lab.b))))
+
+
+def bare_mbps(before, after, seconds):
+    """Mbit/s on the lines of the packets without data among those that entered
+    a tunnel: all packets are full or bare."""
     packets = after["tx_packets"] - before["tx_packets"]
     octets = after["tx_bytes"] - before["tx_bytes"]
-    return (packets * MTU - octets) / TCP_PAYLOAD
+    return (packets * MTU - octets) / TCP_PAYLOAD * ACK * 8e-6 / seconds
 
 
 def both_ways(wires, congestion, plan):
@@ -84,12 +86,12 @@ def both_ways(wires, congestion, plan):
                                   seconds=plan.seconds, skip=plan.skip)
                  for way in ("up", "down")}
         time.sleep(plan.skip)
-        before = [measure.counters(h)["mlvpn0"] for h in (lab.a, lab.b)]
+        before = entered(lab)
         time.sleep(plan.seconds - 1)
-        acks = [acknowledged(b, measure.counters(h)["mlvpn0"]) * ACK * 8e-6 /
-                (plan.seconds - 1) for b, h in zip(before, (lab.a, lab.b))]
-        return {way: (flow.result()["mbps"], ack)
-                for (way, flow), ack in zip(flows.items(), acks)}
+        after = entered(lab)
+        return {way: (flow.result()["mbps"], bare_mbps(
+            before[way], after[way], plan.seconds - 1))
+            for way, flow in flows.items()}
 
 
 def announce(lab, sink):
@@ -113,7 +115,7 @@ def mptcp(wires, kind, plan):
             no_patience(source)
         got = measure.tcp(source, sink, to=announce(lab, sink),
                           congestion=kind.congestion, wrap=MPTCP,
-                          seconds=plan.seconds, skip=skip_of(kind, plan),
+                          seconds=plan.seconds, skip=kind.late or plan.skip,
                           parallel=kind.parallel)
         used = [stats[kind.way]["in_bytes"] for stats in lab.stats().values()]
         return {"mbps": got["mbps"],

@@ -26,6 +26,9 @@ class Wire(NamedTuple):
     def rate(self, way="up"):
         return self.down if way == "down" and self.down else self.mbit
 
+    def clean(self):
+        return not self.jitter and not self.loss
+
     def dominates(self, other):
         """Whether this line is at least as good in every respect."""
         return self.mbit >= other.mbit and self.delay <= other.delay and \
@@ -38,12 +41,13 @@ class Kind(NamedTuple):
     congestion: str = "cubic"
     parallel: int = 1
     way: str = "up"
-    late: bool = False  # what counts begins after 30 s
+    late: float = 0  # what counts begins after so many seconds, 0: as usual
     dupthresh: bool = False
 
     def __str__(self):
         return (f"{f'{self.parallel} ' if self.parallel > 1 else ''}"
-                f"{self.congestion.upper()}{' 30 s' if self.late else ''}"
+                f"{self.congestion.upper()}"
+                f"{f' after {self.late:g} s' if self.late else ''}"
                 f"{', 3 dup ACKs' if self.dupthresh else ''}, {self.way}")
 
 
