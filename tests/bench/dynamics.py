@@ -3,7 +3,7 @@ becomes of flows when a line dies, heals or gets slow."""
 import time
 
 import measure
-from trials import EXACT, MPTCP, announce, ends, world
+from trials import EXACT, MPTCP, announce, bare_mbps, ends, entered, world
 from worlds import OUTER, ceiling
 
 SPARSE = 50  # packets a second
@@ -11,18 +11,21 @@ SPARSE = 50  # packets a second
 
 def sparse(wires, way, congestion, seconds, both=False):
     """Delays in ms of a sparse unmarked flow, idle and beside a saturating
-    one (both: and another in the other direction)."""
+    one (both: and another in the other direction), and what those carried
+    meanwhile: {way: (Mbit/s, Mbit/s of packets without data)}."""
     with world(wires, tick_us=EXACT) as lab:
         source, sink = ends(lab, way)
         idle = measure.udp(source, sink, rate=SPARSE, seconds=4)["delay_ms"]
-        loads = [measure.Tcp(*pair, congestion=congestion, skip=0,
-                             seconds=seconds + 4)
-                 for pair in [(source, sink)] + [(sink, source)] * both]
+        loads = {w: measure.Tcp(*ends(lab, w), congestion=congestion, skip=3,
+                                seconds=seconds + 1)
+                 for w in ("up", "down") if w == way or both}
         time.sleep(3)
+        before, began = entered(lab), time.monotonic()
         busy = measure.udp(source, sink, rate=SPARSE, seconds=seconds)
-        for load in loads:
-            load.result()
-        return {"idle": idle, "busy": busy["delay_ms"], "lost": busy["lost"]}
+        after, took = entered(lab), time.monotonic() - began
+        return {"idle": idle, "busy": busy["delay_ms"], "lost": busy["lost"],
+                "loads": {w: (load.result()["mbps"], bare_mbps(
+                    before[w], after[w], took)) for w, load in loads.items()}}
 
 
 def paced(wires, share=0.8, size=1300, seconds=5):
@@ -31,8 +34,9 @@ def paced(wires, share=0.8, size=1300, seconds=5):
     rate = share * sum(w.mbit for w in wires) * 1e6 / 8 / (size + 28 + 60)
     with world(wires) as lab:
         got = measure.udp(lab.a, lab.b, rate=rate, size=size, seconds=seconds)
-        order = lab.daemons[1].status()["bond"].get("order", {})
-        return {**got, "late": order.get("late", 0)}
+        order = lab.daemons[1].status()["bond"]["order"]
+        return {**got, "late": order["late"],
+                "deadlines": order["deadlines"]}
 
 
 class Log:
@@ -63,23 +67,26 @@ class Log:
         return sum(part) * 8e-6 / (end - begin)
 
     def lowest(self, begin, end, width=0.5):
-        """The worst that many seconds within a span, in Mbit/s."""
+        """The worst that many seconds within a span: Mbit/s, and when they
+        began, in seconds from the begin of the span."""
         steps = int((end - begin - width) / 0.05)
-        return min(self.mbps(begin + n * 0.05, begin + n * 0.05 + width)
-                   for n in range(steps + 1))
+        return min((self.mbps(begin + n * 0.05, begin + n * 0.05 + width),
+                    n * 0.05) for n in range(steps + 1))
 
-    def gap_ms(self, begin, end):
-        """The longest time without data that began within a span."""
+    def gap(self, begin, end):
+        """The longest time without data that began within a span: ms, and when
+        it began, in seconds from the begin of the span."""
         at = self.tcp["first_at"] + self.tcp["gap_at"]
         if begin <= at <= end:
-            return self.tcp["gap_max_ms"]
-        longest = run = 0
+            return self.tcp["gap_max_ms"], at - begin
+        longest, run = (0, 0), 0
         step, zero = self.tcp["interval"], self.tcp["first_at"]
         for n, octets in enumerate(self.tcp["timeline"]):
             run = run + 1 if octets == 0 else 0
             if begin - zero <= n * step <= end - zero:
-                longest = max(longest, run)
-        return longest * step * 1000
+                longest = max(longest, (run, n + 1 - run))
+        run, first = longest
+        return run * step * 1000, zero + first * step - begin
 
     def slow_until(self, change, within, limit_ms):
         """ms from a change to the last sparse packet that was slow."""
@@ -144,11 +151,11 @@ def black_hole(wires, congestion, way="up", dead=3.0, after=5.0):
         lost = {key: later[key] - before[key] for key in later}
         rest = [wire for wire, other in zip(wires, lab.lines)
                 if other is not line]
-        return {"gap_ms": log.gap_ms(cut - 0.05, heal + 2), "lost": lost,
+        return {"gap": log.gap(cut - 0.05, heal + 2), "lost": lost,
                 "udp_lost": log.sparse["lost"], "line": line.name,
                 "back_s": back, "before_mbps": log.mbps(heal - 1, heal),
                 "dead_mbps": log.mbps(cut, heal), "rest_mbps": ceiling(rest),
-                "dip_mbps": log.lowest(heal, heal + min(3, after - 0.5)),
+                "dip": log.lowest(heal, heal + min(3, after - 0.5)),
                 "picture": {
                     "marks": [cut - zero, heal - zero],
                     "goodput": goodput_series(log.tcp, zero, 0.05),
@@ -191,13 +198,14 @@ def edge(wires, congestion, seconds=15):
         # Trials for silence are not in the log, others are.
         left = [daemon.link("l1")["trials"] - old
                 for daemon, old in zip(lab.daemons, trials)]
-        logged = [len(daemon.log("link l1: (up|down|used again)", mark))
+        logged = [{word: len(daemon.log(f"link l1: {word}", mark))
+                   for word in ("used again", "up", "down")}
                   for daemon, mark in zip(lab.daemons, marks)]
         end = time.monotonic()
         log.finish()
         return {"trials": left, "logged": logged,
                 "mbps": log.mbps(begin + 2, end),
-                "lowest_mbps": log.lowest(begin, end),
+                "lowest": log.lowest(begin, end),
                 "sparse_lost": log.sparse["lost"],
                 "rest_mbps": ceiling(wires[1:])}
 
@@ -217,7 +225,7 @@ def slowed(wires, congestion, share=1.0, **change):
         usual = before[len(before) // 2]
         return {"first_mbps": log.mbps(at, at + 1),
                 "mbps": log.mbps(at + 1, at + 6),
-                "gap_ms": log.gap_ms(at - 0.05, at + 6), "usual_ms": usual,
+                "gap": log.gap(at - 0.05, at + 6), "usual_ms": usual,
                 "slow_ms": log.slow_until(at, 5, usual + 30),
                 "delay_ms": log.sparse["delay_ms"],
                 "sparse_lost": log.sparse["lost"]}

@@ -23,9 +23,23 @@ def least(futures, key, full):
                               for one in got)}
 
 
+def least_moment(futures, key, full):
+    """The same of a worst half second, and when that began."""
+    found = least(futures, lambda got: got[key][0], full)
+    return {**found, "note": found["note"] + ", after " + ", ".join(
+        f"{future.result()[key][1]:.2f} s" for future in futures)}
+
+
 def rest(got):
     """What the other lines can carry."""
     return got["rest_mbps"]
+
+
+def gaps(futures):
+    """The longest gap of some repeats, and when each began."""
+    found = [future.result()["gap"] for future in futures]
+    return {"value": max(ms for ms, _ in found), "note": ", ".join(
+        f"{ms:.0f} ms after {at:.2f} s" for ms, at in found)}
 
 
 def again(futures):
@@ -41,8 +55,8 @@ def report_black_hole(current, name, futures):
         current.figure(f"{name}: {what}", lambda: worst(futures, key), target,
                        unit, less=True, **options)
 
-    most("longest gap in delivery, until healed for 2 s",
-         lambda got: got["gap_ms"], 150, "ms")
+    current.figure(f"{name}: longest gap in delivery, until healed for 2 s",
+                   lambda: gaps(futures), 150, "ms", less=True)
     current.figure(f"{name}: segments sent again, until healed for 2 s",
                    lambda: again(futures), 0, "", less=True)
     most("retransmission time-outs, until healed for 2 s",
@@ -54,7 +68,7 @@ def report_black_hole(current, name, futures):
     most("healed, used again after", lambda got: got["back_s"], 2, "s")
     current.figure(
         f"{name}: healing, worst 0.5 s of the goodput before",
-        lambda: least(futures, lambda got: got["dip_mbps"], lambda got: max(
+        lambda: least_moment(futures, "dip", lambda got: max(
             got["before_mbps"], rest(got))), 90, "%", ours=True)
 
 
@@ -78,11 +92,11 @@ def blackhole(current):
 def changes(future):
     """How often the end that did so more often left or took up the line."""
     got = future.result()
-    ends = [sum(pair) for pair in zip(got["trials"], got["logged"])]
-    return {"value": max(ends), "note": "; ".join(
-        f"{end}: {trials} trials, {logged} returns, ups and downs"
-        for end, trials, logged in zip(("client", "server"), got["trials"],
-                                       got["logged"]))}
+    ends = [{"trials": trials, **logged}
+            for trials, logged in zip(got["trials"], got["logged"])]
+    return {"value": max(sum(end.values()) for end in ends), "note": "; ".join(
+        f"{name}: " + ", ".join(f"{n} {what}" for what, n in end.items())
+        for name, end in zip(("client", "server"), ends))}
 
 
 @row
@@ -99,9 +113,8 @@ def edge(current):
             f"{what}: of the other line's ceiling", lambda: least(
                 [future], lambda got: got["mbps"], rest), 90, "%", ours=True)
         current.figure(
-            f"{what}: worst 0.5 s of it", lambda: least(
-                [future], lambda got: got["lowest_mbps"], rest), 90, "%",
-            ours=True)
+            f"{what}: worst 0.5 s of it", lambda: least_moment(
+                [future], "lowest", rest), 90, "%", ours=True)
         current.figure(f"{what}: packets lost of 50 a second",
                        lambda: future.result()["sparse_lost"], less=True)
 
@@ -123,8 +136,7 @@ def report_slow(current, what, future, changed):
             [future], lambda got: got["first_mbps"], other), 90, "%",
             ours=True)
     current.figure(f"{what}: longest gap in delivery",
-                   lambda: future.result()["gap_ms"], 150, "ms", less=True,
-                   ours=True)
+                   lambda: gaps([future]), 150, "ms", less=True, ours=True)
     if changed:
         current.figure(f"{what}: a sparse flow is slow for",
                        lambda: future.result()["slow_ms"], 200, "ms",
