@@ -7,7 +7,9 @@ import dynamics
 import trials
 
 CPU = {"one line without a rate": ((Wire(0, 1),), None),
-       "eq2": (WORLDS["eq2"], 1.0)}
+       "eq2": (WORLDS["eq2"], 1.0), "gig2": (WORLDS["gig2"], 1.0)}
+
+AGAINST = "{}, both, against the other build"
 
 
 def extra(future):
@@ -28,9 +30,10 @@ def overhead(current):
         current.figure(f"{name}, bytes beyond packets and headers",
                        lambda: extra(future),
                        None if name == "loss1" else 2, "%", less=True)
-    current.figure("eq2, idle, a line, each way", lambda: {
-        "value": idle.result()["one"], "note":
-        f"both ways {idle.result()['both']:.0f}"}, 1000, "bit/s", less=True)
+    current.figure("eq2, idle, a line, both directions together", lambda: {
+        "value": idle.result()["both"], "note":
+        f"{idle.result()['one']:.0f} in the busier direction"}, 1000, "bit/s",
+                   less=True)
 
 
 def per_gbit(build, wires, share):
@@ -65,8 +68,11 @@ def cpu(current):
             current.figure(f"{name}, {side}, per Gbit", lambda: {
                 "value": ours[0].result()[n],
                 "note": f"at {ours[0].result()[2]:.0f} Mbit/s"}, 5, "s",
-                less=True)
+                less=True, ours=True)
+        if not others:
+            current.report(AGAINST.format(name), None, 1.3, "times", less=True,
+                           not_run=True, note="--against BUILD")
         for theirs in others:
-            current.figure(f"{name}, both, against the other build",
+            current.figure(AGAINST.format(name),
                            lambda: ratio(ours, theirs), 1.3, "times",
                            less=True)
