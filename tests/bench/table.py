@@ -26,6 +26,8 @@ def list_table(title, head, rows, widths=None):
 
 def measured(figure):
     """The value and its unit, bold where the target is missed."""
+    if figure.not_run:
+        return f"not measured: {figure.note}"
     unit = f" {figure.unit}" if figure.unit and figure.value is not None \
         else ""
     text = f"{figure.got()}{unit}"
@@ -43,7 +45,7 @@ def goodput_table(figures):
         kind = figure.more.get("kind", {})
         other = beside.get((figure.row, kind.get("congestion"))) \
             if kind.get("way") == "up" else None
-        rows.append([figure.row, figure.name, figure.wanted() + " %",
+        rows.append([figure.row, figure.name, wanted(figure, " %"),
                      measured(figure), f"{figure.more.get('mbps', 0):.1f}",
                      f"{other.more['mbps']:.1f}" if other else ""])
     return list_table(
@@ -55,40 +57,71 @@ def flow_name(kind):
     name = kind["congestion"].upper()
     if kind["parallel"] > 1:
         name = f"{kind['parallel']} {name}"
-    return name + (" late" if kind["late"] else "")
+    return name + (f" after {kind['late']:g} s" if kind["late"] else "")
+
+
+def wanted(figure, unit=""):
+    """The target; a star may not open markup."""
+    return (figure.wanted().replace("*", "") + unit +
+            "\\*" * figure.ours) if figure.target is not None else ""
 
 
 def environment_cell(found):
-    """The worst direction of one flow in one environment."""
+    """The worst direction of one flow in one environment, and the Mbit/s that
+    it is made of."""
     if not found:
         return ""
     worst = min(found, key=lambda f: -1 if f.value is None else f.value)
-    return measured(worst).replace(" %", "")
+    if worst.value is None:
+        return measured(worst)
+    full = worst.more.get("better_mbps") or worst.more.get("full", 0)
+    return (f"{measured(worst).replace(' %', '')} "
+            f"({worst.more['mbps']:.1f}/{full:.1f})")
 
 
 def environment_table(figures, dupthresh, title):
     mine = [f for f in figures if f.row == "environments" and
-            f.more.get("kind", {}).get("dupthresh") == dupthresh]
-    flows = list(dict.fromkeys(flow_name(f.more["kind"]) for f in mine
-                               if not f.more.get("mptcp")))
+            f.more.get("kind", {}).get("dupthresh") == dupthresh and
+            not f.more.get("mptcp")]
+    flows = list(dict.fromkeys(flow_name(f.more["kind"]) for f in mine))
     names = list(dict.fromkeys(f.more["environment"] for f in mine))
     rows = []
     for name in names:
         here = [f for f in mine if f.more["environment"] == name]
-        better = [f for f in here if f.more.get("of") == "better"]
-        of_ceiling = [f for f in here if f.more.get("of") == "ceiling"]
-        rows.append([name, better[0].wanted() if better else ""] + [
+        better = [f for f in here if f.more["of"] == "better"]
+        of_ceiling = [f for f in here if f.more["of"] == "ceiling"]
+        rows.append([name, wanted(better[0])] + [
             environment_cell([f for f in found
                               if flow_name(f.more["kind"]) == flow])
             for found in (better, of_ceiling) for flow in flows])
+    limit = {wanted(f) for f in mine if f.more["of"] == "ceiling"}
     head = ["environment", "target"] + flows + [
-        f"{flow}, of the ceiling" for flow in flows]
+        f"{flow}, of the ceiling, {' '.join(limit)}".rstrip(", ")
+        for flow in flows]
     return list_table(title, head, rows) if rows else ""
+
+
+def environment_order_table(figures):
+    rows = [[f.more["environment"], wanted(f), measured(f)] for f in figures
+            if f.row == "environments" and f.more.get("of") == "order"]
+    return list_table("Reordering seen by all normal senders together",
+                      ["environment", "target", "measured"], rows) \
+        if rows else ""
+
+
+def environment_mptcp_table(figures):
+    found = [f for f in figures
+             if f.row == "environments" and f.more.get("mptcp")]
+    rows = [[f.more["environment"], flow_name(f.more["kind"]), measured(f),
+             "" if f.value is None else f"{f.more['mbps']:.1f}"]
+            for f in found]
+    return list_table("Kernel MPTCP", ["environment", "flow", "of the ceiling",
+                                       "Mbit/s"], rows) if rows else ""
 
 
 def other_table(figures):
     rows = [[f.row, f.name,
-             "" if f.target is None else f"{f.wanted()} {f.unit}".strip(),
+             wanted(f, f" {f.unit}" if f.unit else ""),
              measured(f)] for f in figures
             if f.row not in FIRST + ("environments",)]
     return list_table("Beside and around it", ["row", "figure", "target",
@@ -97,15 +130,20 @@ def other_table(figures):
 
 
 def as_rst(about, figures):
-    parts = [f"Commit {about['commit']}, Linux {about['kernel']}, "
+    other = f" beside {about['against']}" if about.get("against") else ""
+    parts = [f"Commit {about['commit']}{other}, Linux {about['kernel']}, "
              f"{about['processors']} processors, "
-             f"{about['minutes']} minutes; {totals(figures)}.\n"]
+             f"{about['minutes']} minutes; "
+             + totals(figures).replace("*", "\\*") + ". Bold is missed.\n"]
     if any(f.row in FIRST for f in figures):
         parts.append(goodput_table(figures))
     for dupthresh, sender in SENDERS:
         parts.append(environment_table(
             figures, dupthresh, "The bond in percent of the better line "
-            f"alone; sender: {sender}"))
+            "alone, or of the ceiling (and Mbit/s of both); sender: "
+            f"{sender}"))
+    parts.append(environment_order_table(figures))
+    parts.append(environment_mptcp_table(figures))
     parts.append(other_table(figures))
     return "\n".join(part for part in parts if part)
 
