@@ -29,6 +29,11 @@ def load(future, wires):
                key=lambda found: found["value"])
 
 
+def load_target(name, congestion):
+    cubic, bbr, _ = TARGETS.get(name, (LOAD, LOAD, None))
+    return min(LOAD, bbr if congestion == "bbr" else cubic)
+
+
 def ask_sparse(current):
     """[(lines, congestion, direction, future)]"""
     seconds, asked = 5 if current.plan.quick else 8, []
@@ -60,8 +65,7 @@ def sparse(current):
                        less=True, ours=True)
         current.figure(f"{what}, the load, of the ceiling",
                        lambda: load(future, WORLDS[name]),
-                       min(LOAD, *TARGETS.get(name, (LOAD, LOAD))[:2]), "%",
-                       ours=True)
+                       load_target(name, congestion), "%", ours=True)
 
 
 def udp_order(future, lossless):
