@@ -7,6 +7,7 @@ from trials import EXACT, MPTCP, announce, bare_mbps, ends, entered, world
 from worlds import OUTER, ceiling
 
 SPARSE = 50  # packets a second
+PROBE_RTT = 9.5  # s from its start in which BBR does not pause to probe
 
 
 def sparse(wires, way, congestion, seconds, both=False):
@@ -205,7 +206,8 @@ def edge(wires, congestion, seconds=15):
         log.finish()
         return {"trials": left, "logged": logged,
                 "mbps": log.mbps(begin + 2, end),
-                "lowest": log.lowest(begin, end),
+                "lowest": log.lowest(begin, end if congestion != "bbr" else
+                                     log.tcp["first_at"] + PROBE_RTT),
                 "sparse_lost": log.sparse["lost"],
                 "rest_mbps": ceiling(wires[1:])}
 
