@@ -84,9 +84,11 @@ class Log:
         step, zero = self.tcp["interval"], self.tcp["first_at"]
         for n, octets in enumerate(self.tcp["timeline"]):
             run = run + 1 if octets == 0 else 0
-            if begin - zero <= n * step <= end - zero:
-                longest = max(longest, (run, n + 1 - run))
+            if begin - zero <= n * step <= end - zero and run > longest[0]:
+                longest = run, n + 1 - run
         run, first = longest
+        if run == 0:
+            return 0, 0
         return run * step * 1000, zero + first * step - begin
 
     def slow_until(self, change, within, limit_ms):
@@ -188,7 +190,7 @@ def goodput_series(tcp, zero, interval):
 
 def edge(wires, congestion, seconds=15):
     """A line that loses every second packet under a flow: how often each end
-    stops and begins to use it, and what the flow gets."""
+    stops to use it, what it says of it, and what the flow gets."""
     with world(wires, tick_us=EXACT) as lab:
         log = Log(lab, "up", congestion, seconds=seconds + 3)
         marks = [daemon.mark() for daemon in lab.daemons]
@@ -196,7 +198,6 @@ def edge(wires, congestion, seconds=15):
         begin = time.monotonic()
         lab.lines[0].set(loss=50)
         time.sleep(seconds)
-        # Trials for silence are not in the log, others are.
         left = [daemon.link("l1")["trials"] - old
                 for daemon, old in zip(lab.daemons, trials)]
         logged = [{word: len(daemon.log(f"link l1: {word}", mark))
