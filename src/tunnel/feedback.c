@@ -84,7 +84,7 @@ in_doubt(const struct tunnel *t, mono_t now)
 
 		if (!l->used || !l->up)
 			continue;
-		if (l->trial.on || l->quiet)
+		if (health_is_suspect(l))
 			return true;
 		if (m->data_at != 0 && now - m->data_at < CARRIED &&
 		    now - m->heard_at >= FEEDBACK_QUIET)
@@ -341,9 +341,7 @@ settle(struct tunnel *t, struct link *l, const struct report_link *r,
 	margin = OVERDUE + 4 * l->delay.var + pacer_cost(&l->pacer, 1500);
 	expected = expected_before(l, stamp, margin, now);
 	retain_overdue(&l->retain, expected, arq_lost, &loss);
-	l->quiet = retain_unheard_at(&l->retain) < expected;
-	if (!l->quiet && !l->trial.on)
-		l->trial.in_vain = 0;
+	health_overdue(t, l, retain_unheard_at(&l->retain) < expected);
 	health_report(
 	    t, l, r, expected_before(l, stamp, health_patience(l), now), now);
 	return true;

@@ -20,6 +20,12 @@ health_patience(const struct link *l)
 	return HEALTH_SILENCE + 4 * l->delay.var + pacer_cost(&l->pacer, 1500);
 }
 
+bool
+health_is_suspect(const struct link *l)
+{
+	return l->trial.on || l->quiet;
+}
+
 /* Is there another link to carry its packets? */
 static bool
 has_substitute(const struct tunnel *t, const struct link *l)
@@ -84,6 +90,7 @@ void
 health_down(struct link *l)
 {
 	l->trial.on = false;
+	l->quiet = false;
 }
 
 void
@@ -94,6 +101,17 @@ health_forget(struct link *l)
 }
 
 /* --- silence --- */
+
+void
+health_overdue(struct tunnel *t, struct link *l, bool overdue)
+{
+	if (!overdue && !l->trial.on)
+		l->trial.in_vain = 0;
+	if (l->quiet == overdue || !l->up)
+		return;
+	l->quiet = overdue;
+	tunnel_retune(t);
+}
 
 static void
 judge_silence(struct tunnel *t, struct link *l, mono_t expected, mono_t now)
@@ -211,8 +229,7 @@ health_copy(struct tunnel *t, struct pktbuf *pb, mono_t now)
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		struct link *l = &t->links[i];
 
-		if (!l->used || !(l->trial.on || l->quiet) || !l->up ||
-		    l->in_use ||
+		if (!l->used || !health_is_suspect(l) || !l->up || l->in_use ||
 		    now - l->trial.copied_at < copy_gap(&l->trial) ||
 		    !pacer_ready(&l->pacer, now))
 			continue;

@@ -3,7 +3,8 @@
  * than its delays explain, or that loses too much, is put on trial: its packets
  * in flight go by other lines, and it gets copies of live packets until enough
  * of them have arrived.  On trial it is still up; when nothing at all arrives
- * it goes down.
+ * it goes down.  Before that, as soon as something is overdue, it is quiet and
+ * gets no more than copies.
  */
 #ifndef MLVPN_TUNNEL_HEALTH_H
 #define MLVPN_TUNNEL_HEALTH_H
@@ -68,6 +69,10 @@ mono_t health_patience(const struct link *l);
  * the report names is missing. */
 void health_report(struct tunnel *t, struct link *l,
     const struct report_link *r, mono_t expected, mono_t now);
+/* Is it to carry nothing but copies, as long as there is a better one? */
+bool health_is_suspect(const struct link *l);
+/* A report lacks something of l that should have been in it, or does not. */
+void health_overdue(struct tunnel *t, struct link *l, bool overdue);
 /* l came up: after a failure it has to prove itself. */
 void health_up(struct tunnel *t, struct link *l, mono_t now);
 /* l went down. */

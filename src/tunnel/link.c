@@ -240,7 +240,6 @@ link_set_up(struct tunnel *t, struct link *l, mono_t now)
 	t->nup++;
 	t->busy = true; /* a keepalive soon: the server waits for an echo */
 	l->stats.lost += retain_restart(&l->retain, t->pool);
-	l->quiet = false;
 	rate_begin(&l->rate, l->srtt);
 	link_set_rate(t, l, now);
 	sched_join(t, l);

@@ -30,7 +30,7 @@ sched_fitness(const struct link *l)
 {
 	if (!l->used || !l->up)
 		return 0;
-	return 1 + (l->trial.on || l->quiet ? 0 : 2) +
+	return 1 + (health_is_suspect(l) ? 0 : 2) +
 	       (l->conf.fallback_only ? 0 : 1);
 }
 
