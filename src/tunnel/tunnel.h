@@ -89,7 +89,8 @@ struct tunnel {
 	mono_t delay_min;  /* one way, of the fastest link in use */
 	mono_t delay_max;  /* ... and of the slowest */
 	uint64_t rate_Bps; /* of the links in use together */
-	bool trials;	   /* a link is on trial */
+	bool trials;	   /* a link is on trial, or quiet */
+	bool untuned;	   /* delays or rates changed since tunnel_retune */
 	mono_t shrunk_at;  /* a link in use failed, others not long before */
 	mono_t keepalive_due_at;
 	bool busy;		 /* packets flowed since the last keepalive */
@@ -146,15 +147,20 @@ void tunnel_stop(struct tunnel *t, mono_t now);
 /* For the links. */
 /* Outer IP bytes of a datagram to a peer of this address. */
 size_t tunnel_outer_len(size_t len, const union addr *peer);
-/* What the queue and the links have to know anew when links or rates change. */
-void tunnel_retune(struct tunnel *t);
-/* A link in use failed: what it would have carried needs a moment to drain. */
-void tunnel_shrunk(struct tunnel *t, mono_t now);
 /* How often the client sends keepalives. */
 mono_t tunnel_keepalive_interval(const struct tunnel *t);
 /* What this end says of itself in a handshake of l. */
 void tunnel_local(
     const struct tunnel *t, const struct link *l, struct hs_local *me);
+
+/* shape.c */
+/* Which links carry packets, and what queue and resequencer have to know of
+ * them: at once, when links become fit or unfit. */
+void tunnel_retune(struct tunnel *t);
+/* The same before packets leave next: delays or rates are others. */
+void tunnel_retune_soon(struct tunnel *t);
+/* A link in use failed: what it would have carried needs a moment to drain. */
+void tunnel_shrunk(struct tunnel *t, mono_t now);
 
 /* sched.c */
 /* A link whose packets come this much later than those of the fastest carries

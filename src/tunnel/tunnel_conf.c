@@ -1,6 +1,6 @@
 /*
  * What the parent tells the tunnel: its birth, keys, sockets, addresses and a
- * new configuration, and what follows from those for the queue.
+ * new configuration.
  */
 #include "config.h"
 
@@ -16,14 +16,6 @@
 
 #define OLD_PASSWORD (600 * NSEC_PER_SEC)
 #define SIZE_LOG_PERIOD (30 * NSEC_PER_SEC)
-#define CODEL_TARGET (5 * NSEC_PER_MSEC)
-/* BBR remembers the old rate for ten round trips, which are long now. */
-#define SHRUNK_PATIENCE (2 * NSEC_PER_SEC)
-#define SHRUNK_GAP (10 * NSEC_PER_SEC)
-#define LOSSY 0.002
-#define REPAIR_TIME (5 * NSEC_PER_MSEC) /* of a loss, beyond a round trip */
-#define CODEL_INTERVAL (100 * NSEC_PER_MSEC)
-#define QUEUE_MIN (128 * 1024) /* bytes, however slow the lines are */
 
 static void reload_link(struct tunnel *, unsigned, enum conf_link_change,
     const struct conf_link *, mono_t);
@@ -44,12 +36,8 @@ deliver(void *ctx, struct pktbuf *pb)
 static int
 make_queue(struct tunnel *t)
 {
-	struct fq_params params = {
-		.target = CODEL_TARGET,
-		.interval = CODEL_INTERVAL,
-		.limit_bytes = QUEUE_MIN,
-		.quantum_bytes = 1514,
-	};
+	/* tunnel_retune knows more once a link is up. */
+	struct fq_params params = { 0 };
 	size_t memory = (size_t)t->conf->memory_bytes;
 
 	t->pool = pktbuf_pool_new(memory);
@@ -368,171 +356,4 @@ reload_link(struct tunnel *t, unsigned slot, enum conf_link_change change,
 		link_init(t, l, slot, conf, now);
 		break;
 	}
-}
-
-/* --- the shape of the bond --- */
-
-/* The least and the greatest delay of the links in use, and their rates. */
-struct bond_shape {
-	mono_t delay_min, delay_max;
-	uint64_t rate_Bps;
-	mono_t jitter;	    /* the greatest deviation of a delay */
-	bool lossy;	    /* packets have to be sent again all the time */
-	uint64_t total_Bps; /* with those that are not in use */
-	size_t links;
-	uint32_t up; /* mask of the wire numbers of links that are up */
-};
-
-/* The fittest links carry packets. */
-static void
-choose_links(struct tunnel *t)
-{
-	int best = 1;
-
-	t->trials = false;
-	for (unsigned i = 0; i < LINKS_MAX; i++)
-		if (sched_fitness(&t->links[i]) > best)
-			best = sched_fitness(&t->links[i]);
-	for (unsigned i = 0; i < LINKS_MAX; i++) {
-		struct link *l = &t->links[i];
-
-		l->in_use = sched_fitness(l) == best;
-		t->trials |= l->used && l->up && (l->trial.on || l->quiet);
-	}
-}
-
-/*
- * Where the peer reports one-way delays, these tell how links compare, exactly;
- * the fastest one's own is half its round trip.
- */
-static void
-compare_delays(struct tunnel *t)
-{
-	const struct link *fastest = NULL;
-
-	for (unsigned i = 0; i < LINKS_MAX; i++) {
-		struct link *l = &t->links[i];
-
-		l->delay_est = l->srtt / 2;
-		if (l->in_use && l->delay.known &&
-		    (fastest == NULL ||
-			delay_diff(&l->delay, &fastest->delay) < 0))
-			fastest = l;
-	}
-	for (unsigned i = 0; fastest != NULL && i < LINKS_MAX; i++) {
-		struct link *l = &t->links[i];
-
-		if (l->used && l->delay.known)
-			l->delay_est = fastest->srtt / 2 +
-				       delay_diff(&l->delay, &fastest->delay);
-	}
-}
-
-/* What the links that are faster than this one can take. */
-static uint64_t
-faster_than(const struct tunnel *t, const struct link *l)
-{
-	uint64_t sum = 0;
-
-	for (unsigned i = 0; i < LINKS_MAX; i++) {
-		const struct link *o = &t->links[i];
-
-		if (o->in_use && link_delay(o) < link_delay(l))
-			sum += o->pacer.rate_Bps;
-	}
-	return sum == 0 ? 1 : sum;
-}
-
-static void
-shape_of(struct tunnel *t, struct bond_shape *b)
-{
-	memset(b, 0, sizeof(*b));
-	b->delay_min = MONO_NEVER;
-	t->path_mtu_bytes = t->mtu_bytes;
-	choose_links(t);
-	compare_delays(t);
-	for (unsigned i = 0; i < LINKS_MAX; i++) {
-		struct link *l = &t->links[i];
-
-		if (l->used)
-			b->total_Bps += l->pacer.rate_Bps;
-		if (l->used && l->up)
-			b->up |= UINT32_C(1) << l->wire_id;
-		if (!l->in_use)
-			continue;
-		b->links++;
-		if (l->peer_mtu != 0 && l->peer_mtu < t->path_mtu_bytes)
-			t->path_mtu_bytes = l->peer_mtu;
-		b->rate_Bps += l->pacer.rate_Bps;
-		if (l->delay.var > b->jitter)
-			b->jitter = l->delay.var;
-		b->lossy |= loss_meter_value(&l->tx_loss) > LOSSY;
-		if (link_delay(l) < b->delay_min)
-			b->delay_min = link_delay(l);
-		l->faster_Bps = faster_than(t, l);
-	}
-	if (b->links == 0)
-		b->delay_min = 0;
-	b->delay_max = b->delay_min;
-	for (unsigned i = 0; i < LINKS_MAX; i++) {
-		mono_t delay = link_delay(&t->links[i]);
-
-		if (t->links[i].in_use && delay > b->delay_max &&
-		    delay <= b->delay_min + SCHED_SPREAD_MAX)
-			b->delay_max = delay;
-	}
-}
-
-void
-tunnel_shrunk(struct tunnel *t, mono_t now)
-{
-	/* A line that comes and goes must not switch CoDel off. */
-	if (t->shrunk_at == 0 || now - t->shrunk_at >= SHRUNK_GAP)
-		t->shrunk_at = now;
-}
-
-/* rate x span, in bytes; rates up to 1 TB/s and spans up to 10 s fit. */
-static uint64_t
-bytes_in(uint64_t rate_Bps, mono_t span)
-{
-	return rate_Bps * (uint64_t)(span / NSEC_PER_USEC) / 1000000;
-}
-
-void
-tunnel_retune(struct tunnel *t)
-{
-	struct fq_params p = { .quantum_bytes = 1514 };
-	struct bond_shape b;
-	mono_t extra, mtu_time = 0;
-	uint64_t bytes, most = t->conf->memory_bytes / 4;
-
-	shape_of(t, &b);
-	reseq_set_links(t->reseq, b.up);
-	if (b.links == 0)
-		return;
-	t->delay_min = b.delay_min;
-	t->delay_max = b.delay_max;
-	t->rate_Bps = b.rate_Bps;
-	if (b.rate_Bps != 0)
-		mtu_time = (mono_t)(1500 * (uint64_t)NSEC_PER_SEC * 3 / 2 /
-				    b.rate_Bps);
-	p.target = mtu_time > CODEL_TARGET ? mtu_time : CODEL_TARGET;
-	/* A flow's round trip is longer by what its packets wait for others:
-	 * those of slower lines, late ones, and those that are sent again. */
-	extra = b.delay_max - b.delay_min + 2 * b.jitter;
-	if (b.lossy)
-		extra += 2 * b.delay_min + REPAIR_TIME;
-	/* Two resends, each after a report. */
-	reseq_set_hold(t->reseq, 4 * b.delay_max + 8 * b.jitter);
-	p.target += extra;
-	p.interval = CODEL_INTERVAL + extra;
-	p.patient_until = t->shrunk_at + SHRUNK_PATIENCE;
-	/* Not less when a line fails: what it would have carried waits. */
-	bytes = bytes_in(b.total_Bps, p.interval + 2 * b.delay_max);
-	if (bytes < QUEUE_MIN)
-		bytes = QUEUE_MIN;
-	if (bytes > most)
-		bytes = most;
-	p.limit_bytes = (size_t)bytes;
-	fq_set_params(t->fq, &p);
 }

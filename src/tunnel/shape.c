@@ -1,0 +1,202 @@
+/*
+ * The shape of the bond: which links carry packets, how their delays compare,
+ * and what follows for the queue, the resequencer and the packets' length.
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "base/util.h"
+#include "tunnel/tunnel.h"
+
+#define CODEL_TARGET (5 * NSEC_PER_MSEC)
+/* BBR remembers the old rate for ten round trips, which are long now. */
+#define SHRUNK_PATIENCE (2 * NSEC_PER_SEC)
+#define SHRUNK_GAP (10 * NSEC_PER_SEC)
+#define LOSSY 0.002
+#define REPAIR_TIME (5 * NSEC_PER_MSEC) /* of a loss, beyond a round trip */
+#define CODEL_INTERVAL (100 * NSEC_PER_MSEC)
+#define QUEUE_MIN (128 * 1024) /* bytes, however slow the lines are */
+
+/* The least and the greatest delay of the links in use, and their rates. */
+struct bond_shape {
+	mono_t delay_min, delay_max;
+	uint64_t rate_Bps;
+	mono_t jitter;	    /* the greatest deviation of a delay */
+	bool lossy;	    /* packets have to be sent again all the time */
+	uint64_t total_Bps; /* with those that are not in use */
+	size_t links;
+	uint32_t up; /* mask of the wire numbers of links that are up */
+};
+
+/* The fittest links carry packets. */
+static void
+choose_links(struct tunnel *t)
+{
+	int best = 1;
+
+	t->trials = false;
+	for (unsigned i = 0; i < LINKS_MAX; i++)
+		if (sched_fitness(&t->links[i]) > best)
+			best = sched_fitness(&t->links[i]);
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		struct link *l = &t->links[i];
+
+		l->in_use = sched_fitness(l) == best;
+		t->trials |= l->used && l->up && health_is_suspect(l);
+	}
+}
+
+/*
+ * Where the peer reports one-way delays, these tell how links compare, exactly;
+ * the fastest one's own is half its round trip.
+ */
+static void
+compare_delays(struct tunnel *t)
+{
+	const struct link *fastest = NULL;
+
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		struct link *l = &t->links[i];
+
+		l->delay_est = l->srtt / 2;
+		if (l->in_use && l->delay.known &&
+		    (fastest == NULL ||
+			delay_diff(&l->delay, &fastest->delay) < 0))
+			fastest = l;
+	}
+	for (unsigned i = 0; fastest != NULL && i < LINKS_MAX; i++) {
+		struct link *l = &t->links[i];
+
+		if (l->used && l->delay.known)
+			l->delay_est = fastest->srtt / 2 +
+				       delay_diff(&l->delay, &fastest->delay);
+	}
+}
+
+/* What the links that are faster than this one can take. */
+static uint64_t
+faster_than(const struct tunnel *t, const struct link *l)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		const struct link *o = &t->links[i];
+
+		if (o->in_use && link_delay(o) < link_delay(l))
+			sum += o->pacer.rate_Bps;
+	}
+	return sum == 0 ? 1 : sum;
+}
+
+static void
+shape_of(struct tunnel *t, struct bond_shape *b)
+{
+	memset(b, 0, sizeof(*b));
+	b->delay_min = MONO_NEVER;
+	t->path_mtu_bytes = t->mtu_bytes;
+	choose_links(t);
+	compare_delays(t);
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		struct link *l = &t->links[i];
+
+		if (l->used)
+			b->total_Bps += l->pacer.rate_Bps;
+		if (l->used && l->up)
+			b->up |= UINT32_C(1) << l->wire_id;
+		if (!l->in_use)
+			continue;
+		b->links++;
+		if (l->peer_mtu != 0 && l->peer_mtu < t->path_mtu_bytes)
+			t->path_mtu_bytes = l->peer_mtu;
+		b->rate_Bps += l->pacer.rate_Bps;
+		if (l->delay.var > b->jitter)
+			b->jitter = l->delay.var;
+		b->lossy |= loss_meter_value(&l->tx_loss) > LOSSY;
+		if (link_delay(l) < b->delay_min)
+			b->delay_min = link_delay(l);
+		l->faster_Bps = faster_than(t, l);
+	}
+	if (b->links == 0)
+		b->delay_min = 0;
+	b->delay_max = b->delay_min;
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		mono_t delay = link_delay(&t->links[i]);
+
+		if (t->links[i].in_use && delay > b->delay_max &&
+		    delay <= b->delay_min + SCHED_SPREAD_MAX)
+			b->delay_max = delay;
+	}
+}
+
+void
+tunnel_shrunk(struct tunnel *t, mono_t now)
+{
+	/* A line that comes and goes must not switch CoDel off. */
+	if (t->shrunk_at == 0 || now - t->shrunk_at >= SHRUNK_GAP)
+		t->shrunk_at = now;
+}
+
+/* rate x span, in bytes; rates up to 1 TB/s and spans up to 10 s fit. */
+static uint64_t
+bytes_in(uint64_t rate_Bps, mono_t span)
+{
+	return rate_Bps * (uint64_t)(span / NSEC_PER_USEC) / 1000000;
+}
+
+/* What packets wait for others beyond the lines' delays,  of slower lines, late
+ * ones, and those that are sent again.  A flow's round trip is longer by that.
+ */
+static mono_t
+wait_of(const struct bond_shape *b)
+{
+	mono_t wait = b->delay_max - b->delay_min + 2 * b->jitter;
+
+	return b->lossy ? wait + 2 * b->delay_min + REPAIR_TIME : wait;
+}
+
+static void
+tune_queue(struct tunnel *t, const struct bond_shape *b)
+{
+	struct fq_params p = { .quantum_bytes = 1514 };
+	uint64_t bytes, most = t->conf->memory_bytes / 4;
+	mono_t packet =
+	    (mono_t)(1500 * (uint64_t)NSEC_PER_SEC * 3 / 2 / b->rate_Bps);
+
+	p.target = mono_later(packet, CODEL_TARGET) + wait_of(b);
+	p.interval = CODEL_INTERVAL + wait_of(b);
+	p.patient_until = t->shrunk_at + SHRUNK_PATIENCE;
+	/* Not less when a line fails: what it would have carried waits. */
+	bytes = bytes_in(b->total_Bps, p.interval + 2 * b->delay_max);
+	if (bytes < QUEUE_MIN)
+		bytes = QUEUE_MIN;
+	if (bytes > most)
+		bytes = most;
+	p.limit_bytes = (size_t)bytes;
+	fq_set_params(t->fq, &p);
+}
+
+void
+tunnel_retune(struct tunnel *t)
+{
+	struct bond_shape b;
+
+	t->untuned = false;
+	shape_of(t, &b);
+	reseq_set_links(t->reseq, b.up);
+	if (b.links == 0)
+		return;
+	t->delay_min = b.delay_min;
+	t->delay_max = b.delay_max;
+	t->rate_Bps = b.rate_Bps;
+	tune_queue(t, &b);
+	/* Two resends, each after a report.  The delays are those of what we
+	 * send; those of what comes are like them, as far as anybody knows. */
+	reseq_set_hold(t->reseq, 4 * b.delay_max + 8 * b.jitter);
+}
+
+void
+tunnel_retune_soon(struct tunnel *t)
+{
+	t->untuned = true;
+}
