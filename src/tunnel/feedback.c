@@ -383,5 +383,5 @@ feedback_input(struct tunnel *t, const uint8_t *payload, size_t len,
 		f->told = true;
 		f->told_stamp = stamp;
 	}
-	tunnel_retune(t); /* delays change, and who is fit */
+	tunnel_retune_soon(t); /* delays change */
 }

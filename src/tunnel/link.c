@@ -171,7 +171,7 @@ link_take_rate(struct tunnel *t, struct link *l, const struct report_link *r,
 	if (first || span == 0 || !rate_report(&l->rate, &l->delay, &s, now))
 		return;
 	pacer_set_rate(&l->pacer, rate_pace(&l->rate), l->conf.overhead_bytes);
-	tunnel_retune(t);
+	tunnel_retune_soon(t);
 }
 
 mono_t

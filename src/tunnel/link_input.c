@@ -69,6 +69,7 @@ link_heard(struct tunnel *t, struct link *l, const struct session *s,
 	if (rtt > LINK_ECHO_MAX)
 		return;
 	sample_rtt(l, rtt > 0 ? rtt : 1);
+	tunnel_retune_soon(t);
 	/* The peer may have held that stamp for long, and heard nothing since:
 	 * the line has proven to work only up to the stamp itself. */
 	proven_at = now - rtt - in->echo_held * WIRE_HELD_UNIT;
@@ -121,8 +122,8 @@ link_control(struct tunnel *t, struct link *l, struct session *s,
 					  in->control == WIRE_KEEPALIVE_ACK)) {
 		wire_get_counts(&c, payload);
 		loss_meter_update(&l->tx_loss, c.highest, c.received, now);
+		tunnel_retune_soon(t);
 	}
-	tunnel_retune(t); /* delays change */
 	switch (in->control) {
 	case WIRE_KEEPALIVE:
 		if (!may_answer(l, now))

@@ -280,9 +280,12 @@ pump(struct tunnel *t, mono_t now)
 mono_t
 tunnel_run(struct tunnel *t, mono_t now)
 {
-	mono_t next = run_keepalives(t, now), due;
+	mono_t next, due;
 	bool more = false;
 
+	if (t->untuned)
+		tunnel_retune(t);
+	next = run_keepalives(t, now);
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		if (!t->links[i].used)
 			continue;

@@ -108,6 +108,27 @@ START_TEST(endless_questions_get_a_few_answers)
 }
 END_TEST
 
+/* --- who carries packets --- */
+
+START_TEST(a_link_that_fails_is_not_chosen_from_then_on)
+{
+	struct report_link r;
+
+	two_links();
+	send_by(0, 9, 500);
+	r = all_arrived(0, 1);
+	tell(&r);
+	ck_assert(t->untuned); /* until packets leave */
+	link_set_down(t, l, "test", now);
+	ck_assert_ptr_eq(sched_first(t, now), &t->links[1]);
+	ck_assert_ptr_eq(sched_soonest(t, NULL, now), &t->links[1]);
+	ck_assert_ptr_eq(sched_next(t, now), &t->links[1]);
+	tell(&r);
+	tunnel_run(t, now);
+	ck_assert(!t->untuned);
+}
+END_TEST
+
 /* --- CoDel's patience --- */
 
 START_TEST(a_line_that_flaps_does_not_switch_codel_off)
@@ -260,6 +281,7 @@ link_suite(void)
 	tcase_add_test(tc, what_was_lost_cannot_be_claimed_later);
 	tcase_add_test(tc, endless_questions_get_a_few_answers);
 	tcase_add_test(tc, a_line_that_flaps_does_not_switch_codel_off);
+	tcase_add_test(tc, a_link_that_fails_is_not_chosen_from_then_on);
 	suite_add_tcase(suite, tc);
 	return suite;
 }
