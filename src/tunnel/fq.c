@@ -254,12 +254,9 @@ refuse:
 	return -1;
 }
 
-/* Priority packets have numbers of their own, and go first. */
 static bool
 goes_before(const struct pktbuf *a, const struct pktbuf *b)
 {
-	if (a->priority != b->priority)
-		return a->priority;
 	return ((a->bucket_seq - b->bucket_seq) & (FQ_SEQ_MASK + 1) / 2) != 0;
 }
 
@@ -409,12 +406,6 @@ bool
 fq_empty(const struct fq *fq)
 {
 	return fq->stats.packets + fq->stats.again_packets == 0;
-}
-
-size_t
-fq_bucket_bytes(const struct fq *fq, uint16_t bucket)
-{
-	return bucket < FQ_BUCKETS ? fq->backlogs[bucket] : 0;
 }
 
 void

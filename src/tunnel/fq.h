@@ -54,12 +54,12 @@ void fq_set_params(struct fq *fq, const struct fq_params *params);
  */
 int fq_enqueue(struct fq *fq, struct pktbuf *pb, mono_t now);
 /*
- * Takes over a reference to a packet that was dequeued before and is to be sent
- * once more: it goes ahead of what its bucket has not sent yet, in the order of
- * bucket_seq, and takes part in the round like that, so that its own flow pays
- * for it.  It keeps number and use, does not count to the limit, and CoDel does
- * not look at it.  While again is set, which is done here, it must not be given
- * a second time.
+ * Takes over a reference to a packet that was dequeued before (no priority
+ * packet has been) and is to be sent once more: it goes ahead of what its
+ * bucket has not sent yet, in the order of bucket_seq, and takes part in the
+ * round like that, so that its own flow pays for it.  It keeps number and use,
+ * does not count to the limit, and CoDel does not look at it.  While again is
+ * set, which is done here, it must not be given a second time.
  */
 void fq_requeue(struct fq *fq, struct pktbuf *pb);
 /*
@@ -69,8 +69,6 @@ void fq_requeue(struct fq *fq, struct pktbuf *pb);
  */
 struct pktbuf *fq_dequeue(struct fq *fq, mono_t now);
 bool fq_empty(const struct fq *fq);
-/* What still waits in a bucket for the first time. */
-size_t fq_bucket_bytes(const struct fq *fq, uint16_t bucket);
 /* Drops what was requeued. */
 void fq_forget_again(struct fq *fq);
 /* Drops everything that waits, requeued packets too, uncounted; the numbering
