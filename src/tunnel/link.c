@@ -24,7 +24,7 @@
 /* Sessions end when no handshake renewed them for this long. */
 #define KEY_AGE_MAX (3 * 3600 * NSEC_PER_SEC)
 
-/* The rate to send at: the least of both ends' wishes; 0: not limited. */
+/* The rate to send at: the least of both ends' wishes; 0: there is none. */
 static uint64_t
 tx_rate(const struct tunnel *t, const struct link *l)
 {
@@ -301,45 +301,60 @@ count_sent(struct link *l, size_t len, const struct path *path, mono_t now)
 	return outer + l->conf.overhead_bytes;
 }
 
-/* Seals into the space for a datagram and passes it on; 0 if there is none.
- * pb: what is to be sent again if it does not arrive. */
-static size_t
-seal(struct tunnel *t, struct link *l, struct session *s, enum wire_type type,
-    const struct wire_inner *in, uint8_t *packet, size_t len,
-    const struct path *path, struct pktbuf *pb, mono_t now)
+/* What is to be sealed. */
+struct outgoing {
+	enum wire_type type;
+	struct wire_inner in;
+	uint8_t *packet;
+	size_t len;
+	const struct path *path;
+	struct pktbuf *pb; /* sent again if it does not arrive; NULL: nothing */
+};
+
+/* Seals into the space for a datagram and sends it; false: there is none. */
+static bool
+seal(struct tunnel *t, struct link *l, struct session *s,
+    const struct outgoing *o, mono_t now)
 {
-	uint8_t *out = t->ops.space(t->ops.ctx, len + session_overhead(s));
-	size_t sealed;
+	uint8_t *out = t->ops.space(t->ops.ctx, o->len + session_overhead(s));
+	size_t len;
 
 	if (out == NULL)
-		return 0;
-	sealed = session_seal(s, type, l->tx_seq, in, packet, len, out);
-	if (sealed == 0)
-		return 0;
-	retain_note(&l->retain, t->pool, l->tx_seq++, pb, now);
-	l->unreported += count_sent(l, sealed, path, now);
-	t->ops.send(t->ops.ctx, l->slot, sealed, path);
-	return sealed;
+		return false;
+	len =
+	    session_seal(s, o->type, l->tx_seq, &o->in, o->packet, o->len, out);
+	if (len == 0)
+		return false;
+	retain_note(&l->retain, t->pool, l->tx_seq++, o->pb, now);
+	l->unreported += count_sent(l, len, o->path, now);
+	t->ops.send(t->ops.ctx, l->slot, len, o->path);
+	return true;
 }
 
-static size_t
+static bool
 send_packet(struct tunnel *t, struct link *l, struct pktbuf *pb, bool retained,
     mono_t now)
 {
-	struct wire_inner in = {
-		.bucket = pb->bucket,
-		.bucket_seq = pb->bucket_seq,
-		.stamp = wire_stamp(now),
-		.link = pb->prev_link,
-		.flags = (pb->priority ? WIRE_F_PRIORITY : 0) |
-			 (pb->sends > 0 ? WIRE_F_RESENT : 0),
+	struct outgoing o = {
+		.type = WIRE_DATA,
+		.in = {
+			.bucket = pb->bucket,
+			.bucket_seq = pb->bucket_seq,
+			.stamp = wire_stamp(now),
+			.link = pb->prev_link,
+			.flags = (pb->priority ? WIRE_F_PRIORITY : 0) |
+				 (pb->sends > 0 ? WIRE_F_RESENT : 0),
+		},
+		.packet = pb->data,
+		.len = pb->len,
+		.path = &l->path,
+		.pb = retained ? pb : NULL,
 	};
 
-	size_t sent = seal(t, l, &l->cur, WIRE_DATA, &in, pb->data, pb->len,
-	    &l->path, retained ? pb : NULL, now);
-
-	t->stats.tx_data += sent > 0;
-	return sent;
+	if (!seal(t, l, &l->cur, &o, now))
+		return false;
+	t->stats.tx_data++;
+	return true;
 }
 
 /* The first time: it gets its place behind the bucket's previous packet. */
@@ -373,7 +388,7 @@ link_send_data(struct tunnel *t, struct link *l, struct pktbuf *pb, mono_t now)
 		place(t, l, pb, now);
 	pb->carriers |= (uint16_t)(1U << l->slot);
 	t->busy = true;
-	if (send_packet(t, l, pb, true, now) > 0)
+	if (send_packet(t, l, pb, true, now))
 		count_data(t, l, pb);
 	else {
 		l->stats.drop_send++;
@@ -385,7 +400,7 @@ link_send_data(struct tunnel *t, struct link *l, struct pktbuf *pb, mono_t now)
 void
 link_send_copy(struct tunnel *t, struct link *l, struct pktbuf *pb, mono_t now)
 {
-	if (send_packet(t, l, pb, false, now) > 0)
+	if (send_packet(t, l, pb, false, now))
 		l->stats.copies++;
 }
 
@@ -402,31 +417,42 @@ link_send_raw(struct tunnel *t, struct link *l, const uint8_t *msg, size_t len,
 	t->ops.send(t->ops.ctx, l->slot, len, path);
 }
 
+/* The echo of the last packet that came, unless that is too long ago. */
+static void
+put_echo(const struct link *l, struct wire_inner *in, mono_t now)
+{
+	mono_t held = now - l->rx_stamp_at;
+
+	if (l->rx_stamp_at == 0 || held > WIRE_HELD_MAX)
+		return;
+	in->flags |= WIRE_F_ECHO;
+	in->echo_stamp = wire_stamp_echo(l->rx_stamp, l->rx_stamp_at, now);
+	in->echo_held = (uint8_t)((held + WIRE_HELD_UNIT - 1) / WIRE_HELD_UNIT);
+}
+
 bool
 link_send_control(struct tunnel *t, struct link *l, struct session *s,
     enum wire_control control, const void *payload, size_t len,
     const struct path *path, mono_t now)
 {
 	uint8_t buf[WIRE_INNER_LEN + CONTROL_MAX];
-	mono_t held = now - l->rx_stamp_at;
-	struct wire_inner in = {
-		.control = (uint8_t)control,
-		.stamp = wire_stamp(now),
+	struct outgoing o = {
+		.type = WIRE_CONTROL,
+		.in = {
+			.control = (uint8_t)control,
+			.stamp = wire_stamp(now),
+		},
+		.packet = buf + WIRE_INNER_LEN,
+		.len = len,
+		.path = path,
 	};
 
 	if (l->family == 0 || len > CONTROL_MAX)
 		return false;
-	if (l->rx_stamp_at != 0 && held <= WIRE_HELD_MAX) {
-		in.flags |= WIRE_F_ECHO;
-		in.echo_stamp =
-		    wire_stamp_echo(l->rx_stamp, l->rx_stamp_at, now);
-		in.echo_held =
-		    (uint8_t)((held + WIRE_HELD_UNIT - 1) / WIRE_HELD_UNIT);
-	}
+	put_echo(l, &o.in, now);
 	if (len != 0)
 		memcpy(buf + WIRE_INNER_LEN, payload, len);
-	return seal(t, l, s, WIRE_CONTROL, &in, buf + WIRE_INNER_LEN, len, path,
-		   NULL, now) > 0;
+	return seal(t, l, s, &o, now);
 }
 
 /* Totals are worth their bytes only while packets flow. */
