@@ -218,7 +218,7 @@ use_name(const struct tunnel *t, const struct link *l)
 	if (!l->up)
 		return "none";
 	if (!l->in_use)
-		return l->trial.on ? "trial" : "spare";
+		return health_is_suspect(l) ? "trial" : "spare";
 	/* Too late for flows that could fill it, see sched.c. */
 	if (link_delay(l) - t->delay_min > SCHED_SPREAD_MAX)
 		return "sparse";

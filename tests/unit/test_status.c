@@ -279,6 +279,10 @@ START_TEST(links_that_stand_by_are_told_from_those_that_cannot)
 	tunnel_retune(t);
 	ask();
 	is_text("links.1.use", "spare");
+	lte->quiet = true; /* it gets copies */
+	ask();
+	is_text("links.1.use", "trial");
+	lte->quiet = false;
 	dsl->up = false;
 	dsl->up_at = NOW - 3 * NSEC_PER_SEC;
 	t->nup--;
