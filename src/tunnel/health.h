@@ -16,9 +16,9 @@
 #include "tunnel/report.h"
 
 #define HEALTH_SILENCE (40 * NSEC_PER_MSEC) /* and 4 deviations */
-#define HEALTH_PERIODS 3		    /* of silence: down */
-#define HEALTH_MISSES 3			    /* packets: one may just be lost */
-#define HEALTH_GOOD_COPIES 5		    /* in a row, after silence */
+#define HEALTH_PERIODS 3     /* of silence: down; the first one: on trial */
+#define HEALTH_MISSES 3	     /* packets: one may just be lost */
+#define HEALTH_GOOD_COPIES 5 /* in a row, after silence */
 /* Loss is judged over so many packets and so long, as losses come in bursts. */
 #define HEALTH_LOSS_SPAN 128
 #define HEALTH_LOSS_TIME (500 * NSEC_PER_MSEC)

@@ -55,7 +55,7 @@ struct pktbuf {
 	uint32_t bucket_seq; /* in its bucket, given at dequeue */
 	uint32_t stamp;	     /* received: when the peer sent it */
 	uint8_t link;	     /* received: the line that brought it */
-	uint8_t prev_link;   /* received: that of its predecessor */
+	uint8_t prev_link;   /* that of its predecessor; sent, too */
 	uint32_t flow_hash;  /* keyed hash of the inner 5-tuple */
 	uint8_t sends;	     /* how often it has been sent */
 	uint8_t flying;	     /* copies that may still arrive */

@@ -71,7 +71,7 @@ struct reseq {
 	struct pktbuf_pool *pool;
 	reseq_deliver_fn *deliver;
 	void *ctx;
-	uint32_t links; /* mask of those that carry packets */
+	uint32_t links; /* mask of those that are up */
 	uint32_t generation;
 	struct line lines[LINKS_MAX];
 	struct bucket_list waiting;
