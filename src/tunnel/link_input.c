@@ -110,12 +110,38 @@ may_answer(struct link *l, mono_t now)
 	return true;
 }
 
+static void
+peer_closed(
+    struct tunnel *t, struct link *l, const struct session *s, mono_t now)
+{
+	/* Overtaken by the handshake of who came after. */
+	if (s == &l->prev && l->prev_is_gone)
+		return;
+	if (l->up)
+		link_set_down(t, l, "peer closed", now);
+	link_forget_keys(l);
+	if (!t->server)
+		l->hello_at = now + NSEC_PER_SEC / 2;
+}
+
+static void
+answer_keepalive(
+    struct tunnel *t, struct link *l, struct session *s, mono_t now)
+{
+	uint8_t counts[WIRE_COUNTS_LEN];
+
+	if (!may_answer(l, now))
+		return;
+	link_send_control(t, l, s, WIRE_KEEPALIVE_ACK, counts,
+	    link_put_counts(l, counts), &l->path, now);
+	link_hs_ask(t, l, now);
+}
+
 void
 link_control(struct tunnel *t, struct link *l, struct session *s,
     const struct wire_inner *in, uint8_t *payload, size_t len,
     const struct path *from, mono_t now)
 {
-	uint8_t counts[WIRE_COUNTS_LEN];
 	struct wire_counts c;
 
 	if (len >= WIRE_COUNTS_LEN && (in->control == WIRE_KEEPALIVE ||
@@ -126,11 +152,7 @@ link_control(struct tunnel *t, struct link *l, struct session *s,
 	}
 	switch (in->control) {
 	case WIRE_KEEPALIVE:
-		if (!may_answer(l, now))
-			break;
-		link_send_control(t, l, s, WIRE_KEEPALIVE_ACK, counts,
-		    link_put_counts(l, counts), &l->path, now);
-		link_hs_ask(t, l, now);
+		answer_keepalive(t, l, s, now);
 		break;
 	case WIRE_RENEW:
 		if (!t->server)
@@ -154,14 +176,7 @@ link_control(struct tunnel *t, struct link *l, struct session *s,
 		feedback_answer(t, l, now);
 		break;
 	case WIRE_BYE:
-		/* Overtaken by the handshake of who came after. */
-		if (s == &l->prev && l->prev_is_gone)
-			break;
-		if (l->up)
-			link_set_down(t, l, "peer closed", now);
-		link_forget_keys(l);
-		if (!t->server)
-			l->hello_at = now + NSEC_PER_SEC / 2;
+		peer_closed(t, l, s, now);
 		break;
 	default: /* of a later version: nothing to do */
 		break;
