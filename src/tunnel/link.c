@@ -360,10 +360,10 @@ send_packet(struct tunnel *t, struct link *l, struct pktbuf *pb, bool retained,
 static void
 place(struct tunnel *t, const struct link *l, struct pktbuf *pb, mono_t now)
 {
-	struct numbering *n = pb->priority ? &t->ahead : &t->ordinary;
+	uint8_t *prev = &t->prev_link[pb->priority][pb->bucket];
 
-	pb->prev_link = n->prev_link[pb->bucket];
-	n->prev_link[pb->bucket] = l->wire_id;
+	pb->prev_link = *prev;
+	*prev = l->wire_id;
 	pb->sent_at = now;
 }
 

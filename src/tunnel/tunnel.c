@@ -83,7 +83,7 @@ static void
 send_ahead(struct tunnel *t, struct link *l, struct pktbuf *pb, mono_t now)
 {
 	pb->bucket = (uint16_t)(pb->flow_hash % FQ_BUCKETS);
-	pb->bucket_seq = t->ahead.seq[pb->bucket]++ & FQ_SEQ_MASK;
+	pb->bucket_seq = t->ahead_seq[pb->bucket]++ & FQ_SEQ_MASK;
 	pb = pktbuf_shrink(t->pool, pb);
 	sched_charge_ahead(l,
 	    tunnel_outer_len(

@@ -61,12 +61,6 @@ struct tunnel_stats {
 	uint64_t demoted;     /* priority packets beyond their share */
 };
 
-/* Numbers of the packets of one bucket space, for the peer's resequencer. */
-struct numbering {
-	uint32_t seq[FQ_BUCKETS]; /* of the next packet; priority space only */
-	uint8_t prev_link[FQ_BUCKETS]; /* wire id of the link used last */
-};
-
 struct tunnel {
 	/* conf */
 	const struct conf *conf; /* owned */
@@ -96,8 +90,9 @@ struct tunnel {
 	bool busy;		 /* packets flowed since the last keepalive */
 	uint32_t path_mtu_bytes; /* the longest packet that both devices take */
 	mono_t too_big_at;	 /* no earlier answer to a longer one */
-	struct numbering ordinary, ahead;
-	struct reseq *reseq; /* of what the peer sends */
+	uint32_t ahead_seq[FQ_BUCKETS];	  /* of the next priority packets */
+	uint8_t prev_link[2][FQ_BUCKETS]; /* wire id used last; [1] for those */
+	struct reseq *reseq;		  /* of what the peer sends */
 	struct arq arq;
 	struct feedback feedback;
 	uint64_t peer_instance;	 /* whose numbers it knows */
