@@ -85,6 +85,8 @@ arrive(struct sim *s, void *arg)
 		return;
 	}
 	dir->data_arrived += data;
+	if (s->arrival != NULL)
+		s->arrival(s, s->filter_ctx, d);
 	sim_inject(s, d->to, d->line, &d->src, d->data, d->len);
 }
 

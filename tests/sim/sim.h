@@ -179,8 +179,9 @@ struct sim {
 	uint8_t *fate; /* by id: 1 on its way, 2 delivered */
 	uint64_t nfate, fate_size;
 	sim_filter_fn *filter;
-	void *filter_ctx;
-	int calling; /* the end whose engine runs */
+	void (*arrival)(struct sim *s, void *ctx, const struct sim_dgram *d);
+	void *filter_ctx; /* of both */
+	int calling;	  /* the end whose engine runs */
 	struct sim_log *logs;
 	size_t nlogs;
 };
@@ -246,6 +247,25 @@ void sim_cut(struct sim *s, unsigned line, bool cut);
 void sim_roam(struct sim *s, unsigned line);
 /* The engine's DATA, all lines, that end's direction. */
 uint64_t sim_data_bytes(const struct sim *s, int end, unsigned line);
+
+/* --- worlds.c --- */
+
+/* Outer headers of DATA in clear: what follows is the inner packet. */
+#define SIM_FRONT (WIRE_HEADER_LEN + WIRE_SESSION_LEN + WIRE_INNER_LEN)
+
+/* 0..n */
+uint64_t sim_upto(uint64_t *r, uint64_t n);
+/* Of the inner packet in DATA that is not sealed, without tap. */
+uint64_t sim_dgram_id(const struct sim_dgram *d);
+struct wire_inner sim_dgram_inner(const struct sim_dgram *d);
+/* The i-th test of so many runs that many worlds.  SIM_SEED=n: world n alone,
+ * SIM_WORLDS=n: that many in each test. */
+void sim_worlds(
+    int i, unsigned tests, unsigned worlds, void (*run)(uint64_t seed));
+/* What the configuration allows is not exceeded. */
+void sim_check_memory(const struct tunnel *t);
+/* Nothing waits and nothing is kept, at both ends. */
+void sim_check_empty(struct sim *s);
 
 /* --- flow.c --- */
 

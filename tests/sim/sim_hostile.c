@@ -15,8 +15,6 @@
 
 #define LINES 2
 #define RATE 1250000
-#define FRONT (WIRE_HEADER_LEN + WIRE_SESSION_LEN + WIRE_INNER_LEN)
-#define ID (20 + 8 + 12) /* of an inner packet, where sim_packet has it */
 #define ATTACK (3 * SEC)
 #define RECOVERY (15 * SEC)
 
@@ -64,7 +62,7 @@ below(struct liar *x, uint64_t n)
 static void
 count_data(struct liar *x, const struct sim_dgram *d)
 {
-	uint64_t id = get_be64(d->data + FRONT + ID);
+	uint64_t id = sim_dgram_id(d);
 
 	/* A link that is not in use gets copies. */
 	if (!sim_link(x->s, CLIENT, d->line)->in_use) {
@@ -90,7 +88,7 @@ on_line(struct sim *s, void *ctx, struct sim_dgram *d)
 {
 	struct liar *x = ctx;
 	bool data = d->data[0] == WIRE_DATA, lies = s->now < x->until;
-	uint8_t *inner = d->data + FRONT - WIRE_INNER_LEN;
+	uint8_t *inner = d->data + SIM_FRONT - WIRE_INNER_LEN;
 	struct wire_inner in;
 
 	if (d->data[0] != WIRE_DATA && d->data[0] != WIRE_CONTROL)
@@ -143,19 +141,6 @@ lie(struct sim *s, void *arg)
 
 /* --- the honest end --- */
 
-static void
-check_memory(struct sim *s, int end)
-{
-	const struct tunnel *t = s->end[end].t;
-	size_t memory = (size_t)t->conf->memory_bytes;
-
-	SIM_MUST(pktbuf_pool_bytes(t->pool) <= memory);
-	SIM_MUST(pktbuf_used(t->pool, PKTBUF_QUEUE) <= memory / 2);
-	SIM_MUST(pktbuf_used(t->pool, PKTBUF_RETAIN) <= memory / 4);
-	SIM_MUST(pktbuf_used(t->pool, PKTBUF_RESEQ) <= memory / 4);
-	SIM_MUST(t->arq.nskips <= ARQ_SKIPS);
-}
-
 static uint64_t
 line_bytes(struct sim *s)
 {
@@ -174,8 +159,8 @@ live_for(struct sim *s, mono_t span)
 
 	while (s->now < end) {
 		sim_for(s, 10 * MSEC);
-		check_memory(s, CLIENT);
-		check_memory(s, SERVER);
+		sim_check_memory(s->end[CLIENT].t);
+		sim_check_memory(s->end[SERVER].t);
 	}
 	/* Whatever it is made to send, the lines' rates hold. */
 	ck_assert_uint_le(line_bytes(s) - before,
@@ -219,11 +204,7 @@ end_world(struct liar *x)
 
 	x->load->stop_at = x->sparse->stop_at = x->back->stop_at = s->now;
 	sim_for(s, 20 * SEC);
-	for (int i = 0; i < 2; i++)
-		for (int use = 0; use < PKTBUF_USES; use++)
-			ck_assert_uint_eq(pktbuf_used(s->end[i].t->pool,
-					      (enum pktbuf_use)use),
-			    0);
+	sim_check_empty(s);
 	sim_check(s);
 	sim_free(s);
 	free(x->sends);

@@ -10,16 +10,6 @@
 
 #include "sim.h"
 
-static void
-pools_are_empty(struct sim *s)
-{
-	for (int i = 0; i < 2; i++)
-		for (int use = 0; use < PKTBUF_USES; use++)
-			ck_assert_uint_eq(pktbuf_used(s->end[i].t->pool,
-					      (enum pktbuf_use)use),
-			    0);
-}
-
 static size_t
 sessions(struct sim *s)
 {
@@ -68,7 +58,7 @@ START_TEST(a_day_of_handshakes_and_flaps_leaks_nothing)
 	for (unsigned k = 0; k < 140; k++)
 		hour(s, k);
 	after = mallinfo2();
-	pools_are_empty(s);
+	sim_check_empty(s);
 	/* cur at each end of each link, nothing else. */
 	ck_assert_uint_eq(sessions(s), 6);
 	ck_assert_uint_ge(s->end[CLIENT].events[TUNNEL_LINK_DOWN], 150);
@@ -98,7 +88,7 @@ START_TEST(reloads_and_restarts_leak_nothing)
 	sim_reload(s, SERVER, false);
 	ck_assert(sim_wait_up(s, 5, 20 * SEC));
 	sim_for(s, 30 * SEC);
-	pools_are_empty(s);
+	sim_check_empty(s);
 	ck_assert_uint_eq(sessions(s), 10);
 	sim_free(s);
 }
@@ -126,7 +116,7 @@ START_TEST(overload_stays_within_the_limit)
 	sim_for(s, 10 * SEC);
 	ck_assert_uint_lt(f->got, f->sent);
 	ck_assert_uint_ge(sparse->got, sparse->sent * 9 / 10);
-	pools_are_empty(s);
+	sim_check_empty(s);
 	sim_check(s);
 	sim_free(s);
 }
