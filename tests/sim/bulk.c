@@ -290,7 +290,7 @@ on_event(struct sim *s, void *arg)
 {
 	struct sim_bulk *b = arg;
 
-	if (s->now != b->event_at)
+	if (s->now != b->event_at || s->now >= b->flow->stop_at)
 		return;
 	b->event_at = MONO_NEVER;
 	if (s->now >= b->ack_at)
@@ -482,7 +482,8 @@ on_packet(struct sim *s, struct sim_flow *f, int at, const struct sim_packet *p)
 {
 	struct sim_bulk *b = f->ctx;
 
-	(void)s;
+	if (s->now >= f->stop_at)
+		return;
 	if (p->id < b->last_id[at])
 		b->stats.reordered[1 - at]++;
 	else

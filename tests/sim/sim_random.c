@@ -9,47 +9,43 @@
 #include <check.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "sim.h"
+#include "watch.h"
 
 #define WORLDS 20 /* in one test */
 #define TESTS 50
+#define SAMPLE (1900 * USEC)
 
-static uint64_t
-upto(uint64_t *r, uint64_t n)
-{
-	return sim_random(r) % (n + 1);
-}
+static struct watch *watch; /* NULL: packets cannot be read */
 
 static struct sim_setup
 random_setup(uint64_t seed, uint64_t *r)
 {
-	static const char *const ciphers[] = { NULL, NULL, "aes-256-gcm",
-		"chacha20-poly1305", "none" };
-	struct sim_setup su = sim_setup(1 + (unsigned)upto(r, 5));
-	const char *cipher = ciphers[upto(r, 4)];
+	static const char *const ciphers[] = { NULL, "aes-256-gcm",
+		"chacha20-poly1305", "none", "none" };
+	struct sim_setup su = sim_setup(1 + (unsigned)sim_upto(r, 5));
+	const char *cipher = ciphers[sim_upto(r, 4)];
 
-	if (upto(r, 20) == 0)
+	if (sim_upto(r, 20) == 0)
 		su.lines = 16;
 	su.seed = seed;
-	su.timeout_ms = 1000 + (unsigned)upto(r, 9) * 1000;
+	su.timeout_ms = 1000 + (unsigned)sim_upto(r, 9) * 1000;
 	su.end[CLIENT].cipher = su.end[SERVER].cipher = cipher;
-	if (upto(r, 5) == 0)
+	if (sim_upto(r, 5) == 0)
 		su.end[CLIENT].tuntap = su.end[SERVER].tuntap = "tap";
-	if (upto(r, 5) == 0)
-		su.end[upto(r, 1)].general = "memory = 4";
-	su.rates_on_server = upto(r, 2) == 0;
+	if (sim_upto(r, 5) == 0)
+		su.end[sim_upto(r, 1)].general = "memory = 4";
+	su.rates_on_server = sim_upto(r, 2) == 0;
 	for (unsigned i = 0; i < su.lines; i++) {
-		su.up_Bps[i] = upto(r, 5) == 0 ? 0 : 4000 << upto(r, 9);
-		su.down_Bps[i] = upto(r, 5) == 0 ? 0 : 4000 << upto(r, 9);
-		su.delay[i] = (mono_t)upto(r, 60) * MSEC;
+		su.up_Bps[i] = sim_upto(r, 5) == 0 ? 0 : 4000 << sim_upto(r, 9);
+		su.down_Bps[i] =
+		    sim_upto(r, 5) == 0 ? 0 : 4000 << sim_upto(r, 9);
+		su.delay[i] = (mono_t)sim_upto(r, 60) * MSEC;
 	}
-	if (upto(r, 2) == 0)
+	if (sim_upto(r, 2) == 0)
 		su.late_max = 200 * USEC;
-	if (upto(r, 2) == 0) {
+	if (sim_upto(r, 2) == 0) {
 		su.stall_max = 5 * MSEC;
 		su.stall_gap = 20 * MSEC;
 	}
@@ -60,38 +56,38 @@ static void
 spoil(struct sim *s, uint64_t *r)
 {
 	struct sim_dir *d =
-	    &s->line[upto(r, s->setup.lines - 1)].dir[upto(r, 1)];
+	    &s->line[sim_upto(r, s->setup.lines - 1)].dir[sim_upto(r, 1)];
 
-	switch (upto(r, 8)) {
+	switch (sim_upto(r, 8)) {
 	case 0:
-		d->loss = (double)upto(r, 50) / 100;
+		d->loss = (double)sim_upto(r, 50) / 100;
 		break;
 	case 1:
 		d->burst = 0.01;
 		d->burst_end = 0.2;
 		break;
 	case 2:
-		d->dup = (double)upto(r, 30) / 100;
+		d->dup = (double)sim_upto(r, 30) / 100;
 		break;
 	case 3:
-		d->reorder = (double)upto(r, 50) / 100;
-		d->reorder_delay = (mono_t)upto(r, 200) * MSEC;
+		d->reorder = (double)sim_upto(r, 50) / 100;
+		d->reorder_delay = (mono_t)sim_upto(r, 200) * MSEC;
 		break;
 	case 4:
-		d->jitter = (mono_t)upto(r, 50) * MSEC;
+		d->jitter = (mono_t)sim_upto(r, 50) * MSEC;
 		break;
 	case 5:
-		d->rate_Bps = 10000 << upto(r, 6);
-		d->queue_bytes = 3000 << upto(r, 6);
+		d->rate_Bps = 10000 << sim_upto(r, 6);
+		d->queue_bytes = 3000 << sim_upto(r, 6);
 		break;
 	case 6:
 		d->cut = !d->cut;
 		break;
 	case 7:
-		sim_roam(s, (unsigned)upto(r, s->setup.lines - 1));
+		sim_roam(s, (unsigned)sim_upto(r, s->setup.lines - 1));
 		break;
 	default:
-		d->delay = (mono_t)upto(r, 300) * MSEC;
+		d->delay = (mono_t)sim_upto(r, 300) * MSEC;
 		break;
 	}
 }
@@ -99,17 +95,19 @@ spoil(struct sim *s, uint64_t *r)
 static void
 disturb(struct sim *s, uint64_t *r)
 {
-	unsigned line = (unsigned)upto(r, s->setup.lines - 1);
-	int end = (int)upto(r, 1);
+	unsigned line = (unsigned)sim_upto(r, s->setup.lines - 1);
+	int end = (int)sim_upto(r, 1);
 	struct sim_end *e = &s->end[end];
 
 	s->calling = end;
-	switch (upto(r, 9)) {
+	switch (sim_upto(r, 9)) {
 	case 0:
 		sim_restart(s, end);
+		if (watch != NULL)
+			watch->anew = true;
 		break;
 	case 1:
-		s->setup.up_Bps[line] = 4000 << upto(r, 9);
+		s->setup.up_Bps[line] = 4000 << sim_upto(r, 9);
 		sim_reload(s, end, false);
 		break;
 	case 2:
@@ -142,13 +140,35 @@ add_flow(struct sim *s, uint64_t *r)
 {
 	static const uint8_t tos[] = { 0, 0, 0, 0x10, 0xb8, 2 };
 	struct sim_flow *f;
-	mono_t stop_at = s->now - s->start + (mono_t)upto(r, 300) * MSEC;
+	mono_t stop_at = s->now - s->start + (mono_t)sim_upto(r, 300) * MSEC;
 
-	f = sim_stream(s, (int)upto(r, 1), SIM_PACKET_MIN + 8 + upto(r, 1400),
-	    (mono_t)(100 + upto(r, 10000)) * USEC, stop_at);
-	f->tos = tos[upto(r, 5)];
-	if (upto(r, 9) == 0)
+	f = sim_stream(s, (int)sim_upto(r, 1),
+	    SIM_PACKET_MIN + 8 + sim_upto(r, 1400),
+	    (mono_t)(100 + sim_upto(r, 10000)) * USEC, stop_at);
+	f->tos = tos[sim_upto(r, 5)];
+	if (sim_upto(r, 9) == 0)
 		f->proto = IPPROTO_ICMP;
+	if (watch != NULL)
+		watch_flow(watch, f);
+}
+
+static void
+sample(struct sim *s, void *arg)
+{
+	struct watch *w = arg;
+
+	watch_check(w);
+	sim_at(s, s->now + SAMPLE, sample, w);
+}
+
+/* In clear, what goes by the lines can be read. */
+static bool
+is_clear(const struct sim_setup *su)
+{
+	const struct sim_end_setup *es = &su->end[CLIENT];
+
+	return es->cipher != NULL && strcmp(es->cipher, "none") == 0 &&
+	       es->tuntap == NULL;
 }
 
 static void
@@ -180,9 +200,20 @@ check_idle(struct sim *s)
 		 * each line, and the end of a key change. */
 		ck_assert_uint_lt(e->wakeups - wakeups[i],
 		    20 * 5 * (s->setup.lines + 1) + 100);
-		for (int use = 0; use < PKTBUF_USES; use++)
-			ck_assert_uint_eq(
-			    pktbuf_used(e->t->pool, (enum pktbuf_use)use), 0);
+	}
+	sim_check_empty(s);
+}
+
+static void
+disturb_for_a_while(struct sim *s, uint64_t *r)
+{
+	unsigned n = (unsigned)sim_upto(r, 8);
+
+	sim_for(s, (mono_t)sim_upto(r, 500) * MSEC);
+	for (unsigned i = 0; i < n; i++) {
+		add_flow(s, r);
+		disturb(s, r);
+		sim_for(s, (mono_t)sim_upto(r, 400) * MSEC);
 	}
 }
 
@@ -192,14 +223,16 @@ live(uint64_t seed)
 	uint64_t r = seed * 7919 + 13;
 	struct sim_setup su = random_setup(seed, &r);
 	struct sim *s = sim_new(&su);
-	unsigned n = (unsigned)upto(&r, 8);
+	struct watch w = { .spread = RESEQ_EXPECT_MAX };
 
-	sim_for(s, (mono_t)upto(&r, 500) * MSEC);
-	for (unsigned i = 0; i < n; i++) {
-		add_flow(s, &r);
-		disturb(s, &r);
-		sim_for(s, (mono_t)upto(&r, 400) * MSEC);
+	watch = NULL;
+	if (is_clear(&su)) {
+		watch = &w;
+		watch_start(watch, s, seed);
+		w.hold += su.late_max + 2 * su.stall_max;
+		sample(s, watch);
 	}
+	disturb_for_a_while(s, &r);
 	sim_check(s);
 	make_good(s);
 	if (!sim_wait_up(s, su.lines, 60 * SEC))
@@ -209,26 +242,12 @@ live(uint64_t seed)
 	check_idle(s);
 	sim_check(s);
 	sim_free(s);
+	watch_end(&w);
 }
 
 START_TEST(every_world_keeps_its_books_and_recovers)
 {
-	const char *only = getenv("SIM_SEED"), *n = getenv("SIM_WORLDS");
-	uint64_t worlds = n != NULL ? strtoull(n, NULL, 10) : WORLDS;
-
-	if (only != NULL) {
-		if (_i == 0)
-			live(strtoull(only, NULL, 10));
-		return;
-	}
-	for (uint64_t k = 0; k < worlds; k++) {
-		uint64_t seed = (uint64_t)_i + k * TESTS;
-
-		if (getenv("SIM_VERBOSE") != NULL)
-			fprintf(
-			    stderr, "world %llu\n", (unsigned long long)seed);
-		live(seed);
-	}
+	sim_worlds(_i, TESTS, WORLDS, live);
 }
 END_TEST
 
