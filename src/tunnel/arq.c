@@ -116,7 +116,7 @@ arq_inject(struct tunnel *t, struct link *l, mono_t now)
 {
 	struct arq_loss loss = { t, l, now, true };
 
-	retain_overdue(&l->retain, MONO_NEVER, arq_lost, &loss);
+	retain_give_up(&l->retain, arq_lost, &loss);
 }
 
 void

@@ -119,8 +119,9 @@ advance(struct retain *r)
 		r->tail++;
 }
 
-/* The fate of seq according to the report; *hole walks from the lowest one. */
-enum fate { ACKED, LOST, PENDING };
+/* The fate of seq according to the report; *hole walks from the lowest one.  Of
+ * what is below its floor others may have told, or will: most has arrived. */
+enum fate { ACKED, LOST, OPEN };
 
 static enum fate
 fate_of(const struct report_link *rep, uint64_t seq, size_t *hole)
@@ -128,16 +129,27 @@ fate_of(const struct report_link *rep, uint64_t seq, size_t *hole)
 	const struct report_hole *h;
 
 	if (seq < rep->floor)
-		return LOST;
+		return OPEN;
 	while (*hole > 0) {
 		h = &rep->holes[*hole - 1];
 		if (seq < h->first)
 			return ACKED;
 		if (seq < h->first + h->count)
-			return h->pending ? PENDING : LOST;
+			return h->pending ? OPEN : LOST;
 		(*hole)--;
 	}
 	return ACKED;
+}
+
+/* Has all that ever arrived come from the floor on? */
+static bool
+begins_at_floor(const struct report_link *rep)
+{
+	uint64_t n = rep->highest - rep->floor + 1;
+
+	for (size_t i = 0; i < rep->nholes; i++)
+		n -= rep->holes[i].count;
+	return rep->packets == n;
 }
 
 bool
@@ -146,6 +158,7 @@ retain_report(struct retain *r, struct pktbuf_pool *pool,
     struct retain_result *res)
 {
 	size_t hole = rep->nholes;
+	uint64_t lost_before = begins_at_floor(rep) ? rep->floor : 0;
 
 	*res = (struct retain_result){ 0 };
 	if (rep->highest >= r->head)
@@ -154,9 +167,10 @@ retain_report(struct retain *r, struct pktbuf_pool *pool,
 		r->highest = rep->highest;
 	for (uint64_t seq = r->tail; seq <= rep->highest; seq++) {
 		struct retain_entry *e = entry_of(r, seq);
-		enum fate fate = fate_of(rep, seq, &hole);
+		enum fate fate =
+		    seq < lost_before ? LOST : fate_of(rep, seq, &hole);
 
-		if (e->settled || fate == PENDING)
+		if (e->settled || fate == OPEN)
 			continue;
 		if (fate == LOST) {
 			res->lost++;
@@ -172,12 +186,13 @@ retain_report(struct retain *r, struct pktbuf_pool *pool,
 	return true;
 }
 
-uint32_t
-retain_overdue(struct retain *r, mono_t before, retain_lost_fn *lost, void *ctx)
+static uint32_t
+give_up_from(struct retain *r, uint64_t seq, mono_t before,
+    retain_lost_fn *lost, void *ctx)
 {
 	uint32_t n = 0;
 
-	for (uint64_t seq = r->tail; seq < r->head; seq++) {
+	for (; seq < r->head; seq++) {
 		struct retain_entry *e = entry_of(r, seq);
 
 		if (e->sent_at >= before)
@@ -188,6 +203,25 @@ retain_overdue(struct retain *r, mono_t before, retain_lost_fn *lost, void *ctx)
 		give_up(r, e, lost, ctx);
 	}
 	return n;
+}
+
+/* The first after the highest that was reported, of those that there are. */
+static uint64_t
+first_unheard(const struct retain *r)
+{
+	return r->highest + 1 > r->tail ? r->highest + 1 : r->tail;
+}
+
+uint32_t
+retain_overdue(struct retain *r, mono_t before, retain_lost_fn *lost, void *ctx)
+{
+	return give_up_from(r, first_unheard(r), before, lost, ctx);
+}
+
+void
+retain_give_up(struct retain *r, retain_lost_fn *lost, void *ctx)
+{
+	give_up_from(r, r->tail, MONO_NEVER, lost, ctx);
 }
 
 uint32_t
@@ -232,13 +266,6 @@ retain_restart(struct retain *r, struct pktbuf_pool *pool)
 	if (r->head > 0)
 		r->highest = r->head - 1;
 	return n;
-}
-
-/* The first after the highest that was reported, of those that there are. */
-static uint64_t
-first_unheard(const struct retain *r)
-{
-	return r->highest + 1 > r->tail ? r->highest + 1 : r->tail;
 }
 
 mono_t

@@ -62,10 +62,12 @@ void retain_note(struct retain *r, struct pktbuf_pool *pool, uint64_t seq,
 bool retain_report(struct retain *r, struct pktbuf_pool *pool,
     const struct report_link *rep, retain_lost_fn *lost, void *ctx,
     struct retain_result *res);
-/* Gives up what was sent before that instant and is not yet reported, oldest
- * first; returns how many that were. */
+/* Gives up what was sent before that instant and is later than what reports
+ * reach to, oldest first; returns how many that were. */
 uint32_t retain_overdue(
     struct retain *r, mono_t before, retain_lost_fn *lost, void *ctx);
+/* Gives up all that is in flight. */
+void retain_give_up(struct retain *r, retain_lost_fn *lost, void *ctx);
 /* Settles as lost what was sent before that instant and was left open by a
  * report; returns how many that were. */
 uint32_t retain_expire(struct retain *r, struct pktbuf_pool *pool,

@@ -157,6 +157,7 @@ START_TEST(numbers_without_room_in_a_skip_are_left_to_the_deadline)
 	link_keepalive(t, &t->links[0], now);
 	r = all_arrived(0, t->links[0].tx_seq - 1);
 	r.floor = r.highest;
+	r.packets = 1;
 	tell(&r);
 	run_for(0);
 	ck_assert_uint_eq(t->arq.stats.skipped, ARQ_SKIPS + 50);

@@ -85,13 +85,15 @@ END_TEST
 
 START_TEST(holes_are_lost_once)
 {
-	struct report_link rep = { .highest = 9, .floor = 2, .nholes = 2 };
+	struct report_link rep = {
+		.highest = 9, .floor = 2, .packets = 5, .nholes = 2
+	};
 
 	rep.holes[0] = (struct report_hole){ 7, 2, false };
 	rep.holes[1] = (struct report_hole){ 3, 1, false };
 	send_many(1, 10);
 	ck_assert(tell(&rep));
-	/* 1 lies below the floor. */
+	/* 1 lies below the floor, from where on all have come that did. */
 	ck_assert_uint_eq(res.lost, 4);
 	ck_assert_uint_eq(res.acked, 5);
 	ck_assert_uint_eq(nlost, 4);
@@ -102,6 +104,32 @@ START_TEST(holes_are_lost_once)
 	ck_assert_uint_eq(res.lost + res.acked, 0);
 	ck_assert_uint_eq(r.data, 1);
 	ck_assert_int_eq(retain_unheard_at(&r), T0 + 9 * MS);
+}
+END_TEST
+
+/* Others have been named there before, in reports that were lost. */
+START_TEST(what_is_below_the_floor_is_left_open)
+{
+	struct report_link rep = {
+		.highest = 9, .floor = 6, .packets = 6, .nholes = 1
+	};
+
+	rep.holes[0] = (struct report_hole){ 7, 1, false };
+	send_many(1, 12);
+	ck_assert(tell(&rep));
+	ck_assert_uint_eq(res.lost, 1);
+	ck_assert_uint_eq(res.acked, 3);
+	/* Nor is it overdue, as what is after the highest may be. */
+	ck_assert_uint_eq(retain_overdue(&r, MONO_NEVER, on_lost, NULL), 3);
+	ck_assert_uint_eq(lost[1], 1010);
+	/* The next report may have room for it. */
+	rep.floor = 1;
+	rep.nholes = 2;
+	rep.holes[1] = (struct report_hole){ 3, 1, false };
+	ck_assert(tell(&rep));
+	ck_assert_uint_eq(res.lost, 1);
+	ck_assert_uint_eq(res.acked, 4);
+	ck_assert_uint_eq(r.tail, 10);
 }
 END_TEST
 
@@ -263,6 +291,7 @@ retain_suite(void)
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, what_arrived_is_freed);
 	tcase_add_test(tc, holes_are_lost_once);
+	tcase_add_test(tc, what_is_below_the_floor_is_left_open);
 	tcase_add_test(tc, a_pending_hole_stays_open);
 	tcase_add_test(tc, a_lie_about_the_future_is_refused);
 	tcase_add_test(tc, what_is_overdue_is_lost_oldest_first);
