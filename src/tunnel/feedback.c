@@ -40,23 +40,37 @@ feedback_reset(struct tunnel *t)
 static bool
 is_told_of(const struct link *l)
 {
-	return l->used && l->cur.used;
+	return l->used && l->cur.used && l->meter.started;
 }
 
+/* Each link has room for the latest of its holes, and one of them, another one
+ * each time, has the rest: so all are told of in a few reports. */
 static size_t
 compose(struct tunnel *t, uint8_t out[REPORT_MAX], mono_t now)
 {
+	unsigned n = 0, first = t->feedback.first;
 	struct report_link r;
-	size_t len = 0, n;
+	size_t len = 0, holes, least;
 
+	for (unsigned i = 0; i < LINKS_MAX; i++)
+		n += is_told_of(&t->links[i]);
+	if (n == 0)
+		return 0;
+	least = (REPORT_MAX / n - REPORT_LINK_LEN) / REPORT_HOLE_LEN / 2;
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
-		struct link *l = &t->links[i];
+		struct link *l = &t->links[(first + i) % LINKS_MAX];
 
-		if (!is_told_of(l) || !meter_report(&l->meter, &r, now))
+		if (!is_told_of(l))
 			continue;
+		if (len == 0)
+			t->feedback.first = l->slot + 1;
+		holes = REPORT_MAX - len - n-- * REPORT_LINK_LEN;
+		holes = holes / REPORT_HOLE_LEN - n * least;
+		if (holes > REPORT_HOLES)
+			holes = REPORT_HOLES;
+		meter_report(&l->meter, &r, holes, now);
 		r.link = l->wire_id;
-		n = report_put(out + len, REPORT_MAX - len, &r);
-		len += n;
+		len += report_put(out + len, REPORT_MAX - len, &r);
 	}
 	return len;
 }

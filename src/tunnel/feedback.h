@@ -36,6 +36,7 @@ struct feedback_stats {
 struct feedback {
 	/* ours */
 	unsigned owed;	/* reports that are still to follow */
+	unsigned first; /* link that has the most room in the next one */
 	uint32_t bytes; /* data that came since the last one */
 	mono_t reported_at;
 	int64_t credit; /* bytes that reports may take */

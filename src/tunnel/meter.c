@@ -1,8 +1,8 @@
 /*
  * The numbers from floor to highest have arrived, but for the holes.  A hole is
- * made at the top and told from then on, so that, from the lowest to the
- * highest, holes get younger and were told less often: what is said of the
- * lowest ones needs no search.
+ * made at the top, so that holes get younger from the lowest to the highest.  A
+ * report lists them from the highest down: those that it had no room for are
+ * the lowest, and remain to be told.
  */
 #include "config.h"
 
@@ -157,6 +157,7 @@ void
 meter_reset(struct meter *m)
 {
 	memset(m, 0, sizeof(*m));
+	m->left_at = MONO_NEVER;
 }
 
 void
@@ -188,67 +189,82 @@ meter_due_at(const struct meter *m)
 {
 	mono_t due_at = MONO_NEVER;
 
+	if (m->left_at != MONO_NEVER)
+		return m->left_at + m->reorder;
 	for (size_t i = m->nholes; i > 0 && m->holes[i - 1].told == 0; i--)
 		due_at = m->holes[i - 1].at + m->reorder;
 	return due_at;
 }
 
-/* Declares what is late enough, and counts how often it was told. */
-static void
-tell_holes(struct meter *m, mono_t now)
-{
-	for (size_t i = 0; i < m->nholes; i++) {
-		struct meter_hole *h = &m->holes[i];
-
-		if (h->told == 0) {
-			if (now - h->at < m->reorder)
-				break;
-			m->lost += h->count;
-		}
-		h->told++;
-	}
-}
-
-/* Lists a hole in parts, from above; false when not all of it has room. */
+/* Names a hole in parts, from above; true when all of it had room. */
 static bool
-list_hole(struct report_link *r, const struct meter_hole *h)
+list_hole(struct report_link *r, const struct meter_hole *h, bool pending,
+    size_t holes)
 {
 	uint32_t part, left = h->count;
 
-	for (; left > 0; left -= part) {
-		if (r->nholes == REPORT_HOLES) {
-			r->floor = h->first + left;
-			return false;
-		}
+	for (; left > 0 && r->nholes < holes; left -= part) {
 		part = left < REPORT_HOLE_MAX ? left : REPORT_HOLE_MAX;
 		r->holes[r->nholes++] =
 		    (struct report_hole){ h->first + left - part, part,
-			    h->told == 0 };
+			    pending };
 	}
-	return true;
+	if (left > 0)
+		r->floor = h->first + left;
+	return left == 0;
 }
 
-/* The lowest ones, which the peer must have heard of by now. */
+/* Names the highest ones, and declares what is late enough; returns how many
+ * are left, the lowest. */
+static size_t
+list_holes(struct meter *m, struct report_link *r, size_t holes, mono_t now)
+{
+	size_t i, repeated = holes < METER_REPEATED ? holes : METER_REPEATED;
+	bool all = true;
+
+	for (i = m->nholes; all && i > 0; i--) {
+		struct meter_hole *h = &m->holes[i - 1];
+		bool pending = h->told == 0 && now - h->at < m->reorder;
+
+		if (r->nholes >= (h->told > 0 ? repeated : holes)) {
+			r->floor = h->first + h->count;
+			break;
+		}
+		all = list_hole(r, h, pending, holes);
+		if (pending)
+			continue;
+		if (h->told++ == 0)
+			m->lost += h->count;
+	}
+	return i;
+}
+
+/* The lowest ones, which the peer must have heard of by now, or need not. */
 static void
 forget_holes(struct meter *m, mono_t now)
 {
 	size_t n = 0;
 
-	while (n < m->nholes && m->holes[n].told >= METER_TOLD_ENOUGH &&
-	       now - m->holes[n].at >= METER_HOLE_AGE)
-		n++;
+	for (; n < m->nholes; n++) {
+		const struct meter_hole *h = &m->holes[n];
+		bool enough = h->told >= METER_TOLD_ENOUGH &&
+			      now - h->at >= METER_HOLE_AGE;
+
+		if (!enough &&
+		    (h->told > 0 || now - h->at < METER_HOLE_AGE_MAX))
+			break;
+	}
 	abandon_lowest(m, n);
 }
 
 bool
-meter_report(struct meter *m, struct report_link *r, mono_t now)
+meter_report(struct meter *m, struct report_link *r, size_t holes, mono_t now)
 {
-	size_t i = m->nholes;
+	size_t left;
 
 	if (!m->started)
 		return false;
 	decay_reorder(m, now);
-	tell_holes(m, now);
 	r->highest = m->highest;
 	r->floor = m->floor;
 	r->packets = m->packets;
@@ -257,8 +273,10 @@ meter_report(struct meter *m, struct report_link *r, mono_t now)
 	r->owd_last = m->owd_last;
 	m->owd_fresh = false;
 	r->nholes = 0;
-	while (i > 0 && list_hole(r, &m->holes[i - 1]))
-		i--;
+	left = list_holes(m, r, holes, now);
+	m->left_at = MONO_NEVER;
+	while (left > 0 && m->holes[left - 1].told == 0)
+		m->left_at = m->holes[--left].at;
 	forget_holes(m, now);
 	return true;
 }

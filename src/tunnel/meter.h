@@ -14,11 +14,15 @@
 #include "tunnel/report.h"
 
 #define METER_HOLES REPORT_HOLES
+/* So many are listed although the peer may know them. */
+#define METER_REPEATED 64
 /* Longest time that a gap may wait for late packets. */
 #define METER_REORDER_MAX (50 * NSEC_PER_MSEC)
 /* A hole has been told often enough after so many reports and so long. */
 #define METER_TOLD_ENOUGH 6
 #define METER_HOLE_AGE (250 * NSEC_PER_MSEC)
+/* One that never had room is forgotten: nobody waits for it any more. */
+#define METER_HOLE_AGE_MAX (1 * NSEC_PER_SEC)
 
 struct meter_hole {
 	uint64_t first;
@@ -37,6 +41,8 @@ struct meter {
 	bool owd_fresh;	 /* owd_min has a value since the last report */
 	mono_t heard_at; /* when highest came */
 	mono_t data_at;	 /* when the latest data came; 0: none yet */
+	mono_t left_at;	 /* when the oldest hole was noticed for which the last
+			    report had no room; MONO_NEVER */
 	mono_t reorder;	 /* how late a packet may be; decays */
 	mono_t reorder_at;
 	size_t nholes;
@@ -55,8 +61,9 @@ void meter_note(struct meter *m, uint64_t seq, uint32_t outer_bytes,
 /* When a hole that no report has declared yet will be worth one: now or earlier
  * if it is already; MONO_NEVER. */
 mono_t meter_due_at(const struct meter *m);
-/* The link's part of a report (but for its number), false before the first
- * packet.  What it declares lost counts as told. */
-bool meter_report(struct meter *m, struct report_link *r, mono_t now);
+/* The link's part of a report (but for its number), with so many holes at most;
+ * false before the first packet.  What it declares lost counts as told. */
+bool meter_report(
+    struct meter *m, struct report_link *r, size_t holes, mono_t now);
 
 #endif

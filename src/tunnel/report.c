@@ -104,7 +104,6 @@ report_get(struct report_link *r, const uint8_t *p, size_t len)
 	r->nholes = p[23];
 	if (r->link >= LINKS_MAX || r->owd_min > WIRE_STAMP_MASK ||
 	    r->owd_last > WIRE_STAMP_MASK || reach > r->highest ||
-	    r->nholes > REPORT_HOLES ||
 	    (len - REPORT_LINK_LEN) / REPORT_HOLE_LEN < r->nholes)
 		return 0;
 	r->floor = r->highest - reach;

@@ -10,7 +10,8 @@
  *  11  4  outer bytes that arrived, modulo 2^32
  *  15  3  one-way delay, least since the report before
  *  18  3  one-way delay of the latest packet
- *  21  2  floor: how far below highest the list of holes reaches
+ *  21  2  floor: how far below highest the list of holes reaches; of what
+ *         is missing below, nothing is said
  *  23  1  number of holes n
  *  24 3n  holes, highest first: distance of the hole's last packet from
  *         highest (2), then 1 bit "may still come", 7 bits length
@@ -27,7 +28,7 @@
 #define REPORT_MAX 1100 /* bytes of a payload */
 #define REPORT_LINK_LEN 24
 #define REPORT_HOLE_LEN 3
-#define REPORT_HOLES 64		/* of a link, in one report */
+#define REPORT_HOLES UINT8_MAX	/* of a link, in one report */
 #define REPORT_HOLE_MAX 127	/* packets of one hole; more make several */
 #define REPORT_REACH UINT16_MAX /* below highest */
 
@@ -40,8 +41,8 @@ struct report_hole {
 struct report_link {
 	uint8_t link; /* number on the wire, 0..15 */
 	uint64_t highest;
-	uint64_t floor; /* what is missing below will not come, nor is it
-			   listed; at most highest */
+	uint64_t floor; /* what is missing below is not listed; at most
+			   highest */
 	uint32_t packets, bytes;
 	uint32_t owd_min, owd_last; /* 20 bits */
 	size_t nholes;

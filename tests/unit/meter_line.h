@@ -46,7 +46,7 @@ report(void)
 {
 	uint64_t above = m.highest;
 
-	ck_assert(meter_report(&m, &r, now));
+	ck_assert(meter_report(&m, &r, REPORT_HOLES, now));
 	ck_assert_uint_eq(r.highest, m.highest);
 	ck_assert_uint_le(r.floor, r.highest);
 	ck_assert_uint_le(r.highest - r.floor, REPORT_REACH);

@@ -138,6 +138,36 @@ START_TEST(a_hole_is_reported_at_once)
 }
 END_TEST
 
+/* More than one report has room for. */
+START_TEST(the_holes_of_all_links_are_told_in_a_few_reports)
+{
+	unsigned told[8] = { 0 };
+	struct report_link r;
+
+	again(8, RATE);
+	for (unsigned slot = 0; slot < 8; slot++)
+		for (int i = 0; i < 64; i++, heard[slot]++)
+			hear(slot, 1400);
+	reports_in(30 * MS);
+	for (size_t i = 0; i < nsent; i++) {
+		const uint8_t *p = sent[i].payload;
+		size_t len = sent[i].len, n;
+
+		if (sent[i].in.control != WIRE_REPORT)
+			continue;
+		for (; len > 0; p += n, len -= n) {
+			n = report_get(&r, p, len);
+			ck_assert_uint_gt(n, 0);
+			if (r.floor == 1)
+				told[r.link] = (unsigned)r.nholes;
+		}
+	}
+	for (unsigned slot = 0; slot < 8; slot++)
+		ck_assert_uint_eq(told[slot], 63);
+	ck_assert_uint_le(count_sent_of(WIRE_REPORT), 11);
+}
+END_TEST
+
 START_TEST(a_hole_that_nobody_can_be_told_of_wakes_nobody)
 {
 	again(2, RATE);
@@ -446,6 +476,7 @@ feedback_suite(void)
 	tcase_add_test(tc, two_reports_follow_the_last_packet);
 	tcase_add_test(tc, nothing_is_reported_before_the_first_packet);
 	tcase_add_test(tc, a_hole_is_reported_at_once);
+	tcase_add_test(tc, the_holes_of_all_links_are_told_in_a_few_reports);
 	tcase_add_test(tc, a_hole_that_nobody_can_be_told_of_wakes_nobody);
 	tcase_add_test(tc, holes_in_a_row_are_reported_every_3_ms);
 	tcase_add_test(tc, a_second_line_takes_it_while_one_is_in_doubt);

@@ -140,6 +140,48 @@ START_TEST(what_may_still_come_is_not_waited_for_without_end)
 }
 END_TEST
 
+/* Of n packets each so-many-th is lost, and one report tells of all. */
+static void
+lose_each(uint64_t n, uint64_t each)
+{
+	static struct meter m;
+	struct report_link r;
+
+	meter_reset(&m);
+	for (uint64_t seq = 1; seq <= n; seq++) {
+		send_by(0, 9, 100);
+		if (seq % each != 0)
+			meter_note(&m, seq, 160, wire_stamp(now), now);
+	}
+	ck_assert(meter_report(&m, &r, REPORT_HOLES, now));
+	r.link = 0;
+	now += 200 * MS;
+	tell(&r);
+}
+
+START_TEST(a_late_report_has_nothing_sent_again_that_arrived)
+{
+	lose_each(1990, 20);
+	ck_assert_uint_eq(t->arq.stats.lost, 1990 / 20);
+	ck_assert_uint_eq(t->links[0].retain.data, 0);
+}
+END_TEST
+
+START_TEST(what_a_report_has_no_room_for_is_given_up_in_time)
+{
+	struct report_link r;
+
+	lose_each(1601, 4);
+	ck_assert_uint_eq(t->arq.stats.lost, REPORT_HOLES);
+	now += RETAIN_OPEN_MAX;
+	r = all_arrived(0, 1601);
+	r.floor = r.highest;
+	tell(&r);
+	ck_assert_uint_eq(t->links[0].retain.data, 0);
+	ck_assert_uint_eq(t->links[0].retain.tail, 1602);
+}
+END_TEST
+
 START_TEST(a_report_that_is_cut_short_counts_as_far_as_it_goes)
 {
 	uint8_t payload[REPORT_MAX];
@@ -188,6 +230,8 @@ feedback_told_suite(void)
 	tcase_add_test(tc, a_link_that_is_unknown_is_passed_over);
 	tcase_add_test(tc, a_link_has_one_part_in_a_report);
 	tcase_add_test(tc, what_may_still_come_is_not_waited_for_without_end);
+	tcase_add_test(tc, a_late_report_has_nothing_sent_again_that_arrived);
+	tcase_add_test(tc, what_a_report_has_no_room_for_is_given_up_in_time);
 	tcase_add_test(tc, a_report_that_is_cut_short_counts_as_far_as_it_goes);
 	tcase_add_test(tc, a_peer_that_began_anew_has_another_clock);
 	suite_add_tcase(suite, tc);

@@ -14,7 +14,7 @@ START_TEST(before_the_first_packet_there_is_nothing_to_report)
 {
 	memset(&m, 0xff, sizeof(m));
 	meter_reset(&m);
-	ck_assert(!meter_report(&m, &r, now));
+	ck_assert(!meter_report(&m, &r, REPORT_HOLES, now));
 	ck_assert_int_eq(meter_due_at(&m), MONO_NEVER);
 }
 END_TEST
@@ -207,18 +207,18 @@ END_TEST
 
 START_TEST(what_has_no_room_is_below_the_floor_of_the_report)
 {
-	uint64_t told = REPORT_HOLES * REPORT_HOLE_MAX;
+	uint64_t told = REPORT_HOLES * REPORT_HOLE_MAX, last = told + 2000;
 
 	come(0);
 	come(2);
-	come(10003); /* 3 to 10002 */
+	come(last);
 	report();
 	ck_assert_uint_eq(r.nholes, REPORT_HOLES);
-	assert_hole(0, 10003 - 127, 127, false);
-	assert_hole(63, 10003 - told, 127, false);
-	ck_assert_uint_eq(r.floor, BASE + 10003 - told);
+	assert_hole(0, last - 127, 127, false);
+	assert_hole(REPORT_HOLES - 1, last - told, 127, false);
+	ck_assert_uint_eq(r.floor, BASE + last - told);
 	ck_assert_uint_eq(m.floor, BASE);
-	ck_assert_uint_eq(m.lost, 10001);
+	ck_assert_uint_eq(m.lost, last - 3);
 	/* And where a hole has no room at all. */
 	setup();
 	come(0);
@@ -228,6 +228,58 @@ START_TEST(what_has_no_room_is_below_the_floor_of_the_report)
 	ck_assert_uint_eq(r.nholes, REPORT_HOLES);
 	ck_assert_uint_eq(r.floor, BASE + 2);
 	ck_assert_uint_eq(m.floor, BASE);
+}
+END_TEST
+
+START_TEST(what_had_no_room_is_told_as_soon_as_there_is)
+{
+	come(0);
+	for (uint64_t i = 1; i <= 10; i++)
+		come(2 * i);
+	ck_assert(meter_report(&m, &r, 4, now));
+	ck_assert_uint_eq(r.nholes, 4);
+	assert_hole(3, 13, 1, false);
+	ck_assert_uint_eq(r.floor, BASE + 12);
+	ck_assert_uint_eq(m.lost, 4);
+	ck_assert_int_eq(meter_due_at(&m), now);
+	report();
+	ck_assert_uint_eq(r.nholes, 10);
+	ck_assert_uint_eq(r.floor, BASE);
+	ck_assert_uint_eq(m.lost, 10);
+	ck_assert_int_eq(meter_due_at(&m), MONO_NEVER);
+}
+END_TEST
+
+START_TEST(what_never_has_room_is_forgotten)
+{
+	come(0);
+	come(2);
+	come(4);
+	for (int i = 0; i < METER_TOLD_ENOUGH; i++)
+		meter_report(&m, &r, 1, now);
+	now += METER_HOLE_AGE_MAX - 1;
+	meter_report(&m, &r, 1, now);
+	ck_assert_uint_eq(m.nholes, 2);
+	now++;
+	meter_report(&m, &r, 1, now);
+	ck_assert_uint_eq(m.nholes, 0);
+	ck_assert_uint_eq(m.lost, 2);
+	meter_report(&m, &r, 1, now);
+	ck_assert_int_eq(meter_due_at(&m), MONO_NEVER);
+}
+END_TEST
+
+START_TEST(only_so_many_are_repeated)
+{
+	come(0);
+	for (uint64_t i = 1; i <= METER_HOLES; i++)
+		come(2 * i);
+	report();
+	ck_assert_uint_eq(r.nholes, METER_HOLES);
+	report();
+	ck_assert_uint_eq(r.nholes, METER_REPEATED);
+	ck_assert_uint_eq(r.floor, BASE + 2 * (METER_HOLES - METER_REPEATED));
+	ck_assert_int_eq(meter_due_at(&m), MONO_NEVER);
 }
 END_TEST
 
@@ -265,13 +317,12 @@ START_TEST(a_hole_that_falls_apart_takes_the_place_of_the_oldest)
 	report();
 	assert_hole(0, 4 * METER_HOLES - 1, 1, false);
 	assert_hole(1, 4 * METER_HOLES - 3, 1, false);
-	assert_hole(63, 5, 3, false);
+	assert_hole(METER_HOLES - 1, 5, 3, false);
 	/* The oldest itself: its lower part goes. */
 	come(6);
 	ck_assert_uint_eq(m.nholes, METER_HOLES);
 	ck_assert_uint_eq(m.floor, BASE + 6);
-	report();
-	assert_hole(63, 7, 1, false);
+	ck_assert_uint_eq(m.holes[0].first, BASE + 7);
 	ck_assert_uint_eq(m.lost, 3 * METER_HOLES - 2);
 }
 END_TEST
@@ -418,10 +469,10 @@ END_TEST
 START_TEST(delays_are_of_the_receivers_clock_less_the_stamp)
 {
 	meter_note(&m, BASE, LEN, 0xfffff, 3 * WIRE_STAMP_UNIT);
-	ck_assert(meter_report(&m, &r, now));
+	ck_assert(meter_report(&m, &r, REPORT_HOLES, now));
 	ck_assert_uint_eq(r.owd_last, 4);
 	meter_note(&m, BASE + 1, LEN, 4, 3 * WIRE_STAMP_UNIT);
-	ck_assert(meter_report(&m, &r, now));
+	ck_assert(meter_report(&m, &r, REPORT_HOLES, now));
 	ck_assert_uint_eq(r.owd_last, 0xfffff);
 }
 END_TEST
@@ -459,6 +510,9 @@ meter_suite(void)
 	tcase_add_test(tc, a_packet_that_is_no_news_changes_nothing);
 	tcase_add_test(tc, a_long_hole_is_told_in_parts);
 	tcase_add_test(tc, what_has_no_room_is_below_the_floor_of_the_report);
+	tcase_add_test(tc, what_had_no_room_is_told_as_soon_as_there_is);
+	tcase_add_test(tc, what_never_has_room_is_forgotten);
+	tcase_add_test(tc, only_so_many_are_repeated);
 	tcase_add_test(tc, of_too_many_holes_the_oldest_goes);
 	tcase_add_test(
 	    tc, a_hole_that_falls_apart_takes_the_place_of_the_oldest);
