@@ -241,9 +241,9 @@ def test_the_status_tells_what_was_decided(make_lab):
     assert memory["pool_bytes"] <= memory["limit_bytes"]
     assert re.search(r"^l1 +up +all ", lab.a.run(ctl).stdout, re.M)
     lab.lines[1].cut()
-    wait_for(lambda: client.link("l2")["use"] in ("trial", "none"), 5,
+    wait_for(lambda: client.link("l2")["trials"] > 0, 5,
              "a word about the dead line")
-    assert client.link("l2")["trials"] > 0
+    assert client.link("l2")["use"] in ("trial", "none")
     table = lab.a.run(ctl).stdout
     assert re.search(r"^l2 +(up +on trial: |down +- )", table, re.M), table
     load.stop()
