@@ -53,6 +53,7 @@
 	suite(handshake_bad) \
 	suite(tunnel) \
 	suite(sched) \
+	suite(shape) \
 	suite(arq) \
 	suite(feedback) \
 	suite(feedback_told) \
