@@ -111,6 +111,7 @@ serve(struct sim *s, struct sim_dir *dir, size_t outer)
 
 	if (dir->rate_Bps == 0)
 		return s->now;
+	outer += dir->overhead;
 	if (dir->free_at < s->now)
 		dir->free_at = s->now;
 	backlog =

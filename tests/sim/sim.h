@@ -45,6 +45,7 @@ typedef void sim_fn(struct sim *s, void *arg);
 struct sim_dir {
 	/* conf */
 	uint64_t rate_Bps;  /* outer bytes; 0: not limited */
+	size_t overhead;    /* bytes that each packet costs beyond these */
 	size_t queue_bytes; /* before that rate; 0: no limit */
 	mono_t delay;
 	mono_t jitter;	  /* 0..jitter more; keeps the order */

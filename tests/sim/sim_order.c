@@ -4,8 +4,10 @@
  */
 #include "config.h"
 
-#include <check.h>
 #include <netinet/in.h>
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "sim.h"
@@ -267,6 +269,95 @@ START_TEST(losses_are_sent_again_in_time)
 }
 END_TEST
 
+/* CUBIC alone would get a tenth of it. */
+START_TEST(random_losses_leave_one_flow_nine_tenths)
+{
+	static const struct shape lines[] = { { 20, 10, 0 }, { 20, 10, 0 } };
+	struct sim *s = world_of(lines, 2, (uint64_t)_i + 1);
+	struct sim_bulk *b = sim_bulk_cc(s, _i % 2, SIM_CUBIC);
+	double got;
+
+	for (unsigned i = 0; i < 2; i++)
+		for (int d = 0; d < 2; d++)
+			s->line[i].dir[d].loss = 0.01;
+	sim_for(s, 4 * SEC);
+	sim_bulk_reset(b);
+	sim_for(s, 6 * SEC);
+	got = (double)sim_bulk_bytes(b) / 6 / ceiling(lines, 2);
+	ck_assert_msg(got > 0.9, "%.3f of the ceiling", got);
+	sim_free(s);
+	sim_bulk_free(b);
+}
+END_TEST
+
+/* A socket whose buffer is full takes a part of what it is given. */
+struct refusal {
+	struct sim *s;
+	unsigned line;
+	size_t len;
+	uint8_t data[];
+};
+
+static void
+refuse(struct sim *s, void *arg)
+{
+	struct refusal *r = arg;
+	struct sim_end *e = &s->end[CLIENT];
+
+	s->calling = CLIENT;
+	tunnel_link_refused(e->t, sim_link(s, CLIENT, r->line)->slot, r->data,
+	    r->len, ENOBUFS, s->now);
+	sim_wake(e, s->now);
+}
+
+static bool
+refuse_a_fifth(struct sim *s, void *ctx, struct sim_dgram *d)
+{
+	unsigned *refused = ctx;
+	struct refusal *r;
+
+	if (d->from != CLIENT || d->line != 0 || d->data[0] != WIRE_DATA ||
+	    sim_random(&s->random) % 5 != 0)
+		return true;
+	r = malloc(sizeof(*r) + d->len);
+	SIM_MUST(r != NULL);
+	r->s = s;
+	r->line = d->line;
+	r->len = d->len;
+	memcpy(r->data, d->data, d->len);
+	(*refused)++;
+	sim_at_owned(s, s->now, refuse, r);
+	return false;
+}
+
+/* It goes again at once, by a link that takes it: no report has to tell. */
+START_TEST(what_a_socket_refuses_goes_again_at_once)
+{
+	static const struct shape lines[] = { { 20, 10, 0 }, { 20, 10, 0 } };
+	struct sim *s = world_of(lines, 2, 1);
+	struct sim_flow *f = sim_load(s, CLIENT, 1000000, MONO_NEVER);
+	unsigned refused = 0;
+
+	watch_flow(f);
+	sim_for(s, SEC);
+	s->filter = refuse_a_fifth;
+	s->filter_ctx = &refused;
+	sim_flow_reset(f);
+	sim_for(s, SEC);
+	f->stop_at = s->now;
+	s->filter = NULL;
+	ck_assert_uint_ge(refused, 50);
+	ck_assert_int_le(sim_flow_delay(f, 1.0), 20 * MSEC);
+	ck_assert_int_le(sim_flow_delay(f, 0.99), 15 * MSEC);
+	sim_for(s, SEC);
+	ck_assert_uint_eq(watch.reordered, 0);
+	ck_assert_uint_ge(f->got, f->sent);
+	ck_assert(sim_link(s, CLIENT, 0)->in_use);
+	sim_check(s);
+	sim_free(s);
+}
+END_TEST
+
 /* Its numbers begin anew, and packets of its predecessor are still on the
  * slow line. */
 START_TEST(order_survives_a_restart)
@@ -308,6 +399,8 @@ sim_order_suite(void)
 	    tc, unequal_lines_add_up, 0, sizeof(rows) / sizeof(rows[0]));
 	tcase_add_loop_test(tc, a_black_hole_costs_a_short_gap, 0, 3);
 	tcase_add_loop_test(tc, losses_are_sent_again_in_time, 0, 4);
+	tcase_add_loop_test(tc, random_losses_leave_one_flow_nine_tenths, 0, 4);
+	tcase_add_test(tc, what_a_socket_refuses_goes_again_at_once);
 	tcase_add_loop_test(tc, order_survives_a_restart, 0, 4);
 	suite_add_tcase(suite, tc);
 	return suite;

@@ -160,6 +160,82 @@ START_TEST(a_rate_that_is_taken_away_is_found_anew)
 }
 END_TEST
 
+/* From the first second on: what was counted at the old rates is forgotten. */
+START_TEST(shares_follow_rates_that_are_reloaded)
+{
+	static const uint64_t rates[][2] = { { 2 * UNIT, UNIT / 2 },
+		{ UNIT / 4, 3 * UNIT } };
+	struct sim_setup su = lines_of(ratios[3]);
+	struct sim *s = sim_new_up(&su);
+
+	sim_load(s, CLIENT, 5 * UNIT, 60 * SEC);
+	sim_for(s, 3 * SEC);
+	for (unsigned k = 0; k < 2; k++) {
+		for (unsigned i = 0; i < 2; i++)
+			s->setup.up_Bps[i] = rates[k][i];
+		sim_reload(s, CLIENT, false);
+		for (unsigned i = 0; i < 2; i++)
+			s->line[i].dir[CLIENT].data_bytes = 0;
+		sim_for(s, SEC);
+		check_shares(s, CLIENT);
+	}
+	sim_check(s);
+	sim_free(s);
+}
+END_TEST
+
+/* Rates count what the line counts: the rate that is found does as well, or it
+ * would fall with each report. */
+START_TEST(a_slower_line_with_overhead_is_filled)
+{
+	struct sim_setup su = sim_setup(2);
+	const double rate = 250000, packets = rate / (72 + 52 + 64);
+	struct sim *s;
+	double got;
+
+	su.end[CLIENT].link = su.end[SERVER].link = "overhead = 64";
+	for (unsigned i = 0; i < 2; i++)
+		su.up_Bps[i] = su.down_Bps[i] = (uint64_t)rate * 5 / 4;
+	s = sim_new_up(&su);
+	make_real(s, (uint64_t)rate);
+	for (unsigned i = 0; i < 2; i++)
+		s->line[i].dir[CLIENT].overhead = 64;
+	sim_stream(s, CLIENT, 72, 250 * USEC, 60 * SEC);
+	sim_for(s, 2 * SEC);
+	got = carried(s, 0, 10 * SEC) / (72 + 52);
+	ck_assert_msg(got > 0.95 * packets && got < 1.02 * packets,
+	    "%.0f packets/s of %.0f", got, packets);
+	sim_check(s);
+	sim_free(s);
+}
+END_TEST
+
+/* For as long as it is behind it would carry everything. */
+START_TEST(a_link_that_comes_back_is_not_owed_what_it_missed)
+{
+	struct sim_setup su = lines_of(ratios[3]);
+	struct sim *s = sim_new_up(&su);
+	double sum = 0, share;
+
+	sim_load(s, CLIENT, UNIT * 8 / 10, 60 * SEC);
+	sim_for(s, 2 * SEC);
+	sim_cut(s, 0, true);
+	sim_for(s, SEC);
+	sim_cut(s, 0, false);
+	for (unsigned i = 0; i < 100 && !sim_link(s, CLIENT, 0)->in_use; i++)
+		sim_for(s, 10 * MSEC);
+	ck_assert(sim_link(s, CLIENT, 0)->in_use);
+	for (unsigned i = 0; i < 2; i++)
+		s->line[i].dir[CLIENT].data_bytes = 0;
+	sim_for(s, SEC);
+	for (unsigned i = 0; i < 2; i++)
+		sum += (double)sim_data_bytes(s, CLIENT, i);
+	share = (double)sim_data_bytes(s, CLIENT, 0) / sum;
+	ck_assert_msg(share > 0.48 && share < 0.52, "it carries %.3f", share);
+	sim_free(s);
+}
+END_TEST
+
 /* A line that comes back is not given all that it missed. */
 START_TEST(shares_are_right_again_after_an_outage)
 {
@@ -402,6 +478,9 @@ sim_share_suite(void)
 	    3 * nitems_of(ratios));
 	tcase_add_loop_test(tc, rates_that_nobody_configured_are_found, 0, 2);
 	tcase_add_test(tc, a_rate_that_is_taken_away_is_found_anew);
+	tcase_add_test(tc, shares_follow_rates_that_are_reloaded);
+	tcase_add_test(tc, a_slower_line_with_overhead_is_filled);
+	tcase_add_test(tc, a_link_that_comes_back_is_not_owed_what_it_missed);
 	tcase_add_test(tc, shares_are_right_again_after_an_outage);
 	tcase_add_loop_test(tc, one_tcp_flow_fills_two_equal_lines, 0, 2);
 	suite_add_tcase(suite, tc);
