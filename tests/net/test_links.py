@@ -65,7 +65,8 @@ def test_a_dead_line_is_noticed_and_comes_back(make_lab):
     stream.stop()
     got = stream.result()
     assert got["bytes"] == got["sent_bytes"], "the connection broke"
-    assert got["gap_max_ms"] < (2 * TIMEOUT + 6) * 1000
+    # What it swallowed goes by the other long before the time-out.
+    assert got["gap_max_ms"] < TIMEOUT * 1000
 
 
 def test_the_bond_is_announced(make_lab):
