@@ -32,12 +32,6 @@
 #define FRESH_STEPS 8	     /* in which a busy line's delay settles */
 #define FRESH_RISE 8	     /* times noise: idle to busy, at any sigma */
 
-static mono_t
-later(mono_t a, mono_t b)
-{
-	return a > b ? a : b;
-}
-
 /* The least of the last 8 to 16 steps. */
 static mono_t
 recent_least(const struct excess *x)
@@ -80,7 +74,7 @@ learn_noise(struct excess *x)
 	mono_t least = recent_least(x), less;
 
 	if (x->noise <= 2 * x->jump) {
-		x->noise = later(x->noise - x->noise / 128, x->jump);
+		x->noise = mono_later(x->noise - x->noise / 128, x->jump);
 		return;
 	}
 	/* It has become calmer.  Until base has followed, what counts as a

@@ -23,6 +23,8 @@
 #define OUTER_MAX 1620
 /* Sessions end when no handshake renewed them for this long. */
 #define KEY_AGE_MAX (3 * 3600 * NSEC_PER_SEC)
+/* A line this much later is hardly taken by what must not wait. */
+#define SOONEST (5 * NSEC_PER_MSEC)
 
 /* The rate to send at: the least of both ends' wishes; 0: there is none. */
 static uint64_t
@@ -163,6 +165,7 @@ link_take_rate(struct tunnel *t, struct link *l, const struct report_link *r,
 		.span = span,
 		.rtt = l->srtt,
 		.backlogged = !l->idled && l->in_use,
+		.soonest = link_delay(l) - t->delay_min <= SOONEST,
 	};
 	bool first = l->told.highest == 0 || r->highest < l->told.highest;
 

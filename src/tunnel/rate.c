@@ -30,13 +30,10 @@
 #include "config.h"
 
 #include "tunnel/rate.h"
+#include "tunnel/rate_steps.h"
 
 #define MS NSEC_PER_MSEC
 
-/* Shorter ones hold too few packets; 20 ms lets reports of 25 ms be a step. */
-#define STEP (20 * MS)
-/* One packet more or less in the queue is no excess: 24 ms at 0.5 Mbit/s. */
-#define QUANTUM_BYTES 1500
 /* Eight packets: fewer do not make a rate. */
 #define BYTES_MIN 12000
 /* Two steps of 25 ms, less what reports are early. */
@@ -46,10 +43,6 @@
 #define LEVEL_SPAN (200 * MS)
 /* While draining, what is older counts for less. */
 #define RUN_SPAN (300 * MS)
-#define THIN 10 /* a tenth of the rate is next to idle */
-#define LOSS_GAIN (1.0 / 16)
-#define LOSS_PACKETS 400.0 /* of which few reports of few packets learn */
-#define LOSS_MAX 0.5
 
 #define RAISE 1.05
 #define LOWER 0.93 /* undoes a raise, and drains a little */
@@ -66,6 +59,10 @@
 #define SHARE_MIN 0.1
 #define SHARE_MAX 0.4
 #define DRAIN_NS 400e6
+/* Two drains that say the same, not long one after the other. */
+#define SAME 0.2
+#define SLOW 0.8 /* of the rate: less is more than what jitter feigns */
+#define SUSPECT_SPAN (5 * NSEC_PER_SEC)
 #define TAPER_NS 300e6
 /* So much should have fallen before it is judged, and 6 noise more, by which
  * the least of many steps may differ from a single one. */
@@ -75,12 +72,6 @@ static double
 clamp(double v, double least, double most)
 {
 	return v < least ? least : v > most ? most : v;
-}
-
-static mono_t
-later(mono_t a, mono_t b)
-{
-	return a > b ? a : b;
 }
 
 static void
@@ -108,7 +99,7 @@ rate_init(struct rate *r, uint64_t conf_Bps, mono_t now)
 void
 rate_begin(struct rate *r, mono_t rtt)
 {
-	mono_t round = later(rtt, FIRST_RTT);
+	mono_t round = mono_later(rtt, FIRST_RTT);
 
 	if (r->phase != RATE_START || r->excess.steps > 0)
 		return;
@@ -147,134 +138,18 @@ rate_pace(const struct rate *r)
 	return r->trimmed ? r->now_Bps - r->now_Bps / TRIM : r->now_Bps;
 }
 
-static mono_t
-quantum(const struct rate *r)
-{
-	return QUANTUM_BYTES * NSEC_PER_SEC / (mono_t)r->now_Bps;
-}
-
-/* More is a queue, if it lasts. */
-static mono_t
-excess_queue(const struct rate *r)
-{
-	return RATE_EXCESS + 4 * r->excess.noise + quantum(r);
-}
-
-/* Up to this the rate may grow. */
-static mono_t
-excess_some(const struct rate *r)
-{
-	return RATE_EXCESS / 3 + 4 * r->excess.noise + quantum(r);
-}
-
 /* A queue is gone. */
 static mono_t
 excess_none(const struct rate *r)
 {
-	return RATE_EXCESS / 5 + 3 * r->excess.noise / 2 + quantum(r) / 2;
+	return RATE_EXCESS / 5 + 3 * r->excess.noise / 2 + rate_quantum(r) / 2;
 }
 
 /* This much is worth to be emptied slowly. */
 static mono_t
 excess_little(const struct rate *r)
 {
-	return RATE_EXCESS / 10 + 4 * r->excess.noise + quantum(r);
-}
-
-/* What the line let through, which is more than what arrived: packets that are
- * lost at random have used it. */
-static double
-passed(const struct rate *r, uint64_t bytes, mono_t span)
-{
-	return span <= 0 ? 0
-			 : (double)bytes * 1e9 / (double)span / (1 - r->loss);
-}
-
-/* Did we need what we may send? */
-static bool
-is_used(const struct rate *r)
-{
-	return r->step.backlogged && passed(r, r->step.bytes, r->step.span) >=
-					 0.8 * (double)r->now_Bps;
-}
-
-/* Takes reports together; true when it is time to look at them. */
-static bool
-gather(struct rate *r, const struct delay *d, const struct rate_sample *s)
-{
-	struct rate_span *t = &r->step;
-
-	if (t->span == 0)
-		t->backlogged = true;
-	if (s->bytes > 0 && (t->bytes == 0 || d->low < t->low))
-		t->low = d->low;
-	t->span += s->span > 0 ? s->span : 0;
-	t->bytes += s->bytes;
-	t->packets += s->packets;
-	t->numbered += s->numbered;
-	t->backlogged = t->backlogged && s->backlogged;
-	return t->bytes > 0 && t->span >= STEP;
-}
-
-/* The loss that has nothing to do with how much we send. */
-static void
-learn_loss(struct rate *r)
-{
-	double sent = (double)r->step.numbered, got = (double)r->step.packets;
-
-	if (got == 0 || sent < got)
-		return;
-	r->loss += (1 - got / sent - r->loss) *
-		   clamp(sent / LOSS_PACKETS, 0, LOSS_GAIN);
-	r->loss = clamp(r->loss, 0, LOSS_MAX);
-}
-
-/* Nothing came for a while: that is no rate. */
-static bool
-is_stall(const struct rate *r)
-{
-	return r->step.span > 4 * STEP + 2 * quantum(r) &&
-	       r->step.span > 3 * r->usual_span;
-}
-
-/* A run goes on until the excess is half of what it began with. */
-static void
-follow_run(struct rate *r)
-{
-	if (!r->running && r->excess.now > excess_queue(r)) {
-		r->running = true;
-		r->run_first = r->excess.now;
-		r->run_span = r->run_high = 0;
-		r->run_bytes = 0;
-	} else if (r->running && r->excess.now <= excess_queue(r) / 2)
-		r->running = false;
-	else if (r->running && !r->stalled) {
-		r->run_span += r->step.span;
-		r->run_bytes += r->step.bytes;
-		if (r->excess.now > excess_queue(r))
-			r->run_high += r->step.span;
-	}
-}
-
-static void
-observe(struct rate *r, const struct rate_sample *s)
-{
-	double Bps = (double)r->step.bytes * 1e9 / (double)r->step.span;
-
-	if (r->excess.steps == 0)
-		r->usual_span = r->step.span;
-	r->stalled = is_stall(r);
-	r->usual_span += (r->step.span - r->usual_span) / 8;
-	excess_step(&r->excess, r->step.low, r->step.span,
-	    THIN * Bps < (double)r->now_Bps);
-	if (r->phase != RATE_DRAIN && r->excess.now <= excess_some(r)) {
-		r->rtt = s->rtt;
-		learn_loss(r);
-	}
-	r->best_Bps -= r->best_Bps / 256;
-	if (!r->stalled && Bps > (double)r->best_Bps)
-		r->best_Bps = (uint64_t)Bps;
-	follow_run(r);
+	return RATE_EXCESS / 10 + 4 * r->excess.noise + rate_quantum(r);
 }
 
 /* To send less than the line carries, which is known from the run. */
@@ -286,8 +161,8 @@ drain(struct rate *r, double Bps, double share, mono_t now)
 		r->slower = false;
 		r->phase = RATE_DRAIN;
 	}
-	r->line_Bps = (uint64_t)clamp(
-	    Bps, RATE_FLOOR_BPS, later((mono_t)r->now_Bps, RATE_FLOOR_BPS));
+	r->line_Bps = (uint64_t)clamp(Bps, RATE_FLOOR_BPS,
+	    r->now_Bps > RATE_FLOOR_BPS ? (double)r->now_Bps : RATE_FLOOR_BPS);
 	r->share = share;
 	set(r, (double)r->line_Bps * (1 - share));
 	r->drain_at = now;
@@ -303,7 +178,7 @@ is_congested(struct rate *r, const struct rate_sample *s, mono_t now)
 
 	if (!r->running || r->run_bytes < BYTES_MIN)
 		return false;
-	Bps = passed(r, r->run_bytes, r->run_span);
+	Bps = rate_passed(r, r->run_bytes, r->run_span);
 	if (r->run_span >= SLOPE_SPAN &&
 	    rise > r->run_span / SLOPE_PART + 4 * r->excess.noise) {
 		/* What is on its way adds to it. */
@@ -314,7 +189,8 @@ is_congested(struct rate *r, const struct rate_sample *s, mono_t now)
 		    r, Bps, clamp(queue / DRAIN_NS, SHARE_MIN, SHARE_MAX), now);
 		return true;
 	}
-	if (r->run_high >= LEVEL_SPAN + 50 * r->excess.noise && is_used(r)) {
+	if (r->run_high >= LEVEL_SPAN + 50 * r->excess.noise &&
+	    rate_is_used(r)) {
 		drain(r, Bps, SHARE_MIN, now);
 		return true;
 	}
@@ -331,6 +207,21 @@ leave_drain(struct rate *r, double Bps, mono_t raise_at)
 	r->raise_at = raise_at;
 }
 
+/* A queue that is gone before we see what we did to it may have been ours: on
+ * a line that has become late others carry the packets.  Twice the same slow
+ * line is no accident. */
+static bool
+is_known(struct rate *r, mono_t now)
+{
+	double line = (double)r->line_Bps, before = (double)r->suspect_Bps;
+	bool same = line < (1 + SAME) * before && line > (1 - SAME) * before &&
+		    now - r->suspect_at < SUSPECT_SPAN;
+
+	r->suspect_at = now;
+	r->suspect_Bps = r->line_Bps;
+	return same && line < SLOW * (double)r->return_Bps;
+}
+
 /* There is no queue any more. */
 static void
 drained(struct rate *r, mono_t now)
@@ -338,7 +229,7 @@ drained(struct rate *r, mono_t now)
 	double Bps = KEEP * (double)r->line_Bps;
 
 	/* Nothing says that it was ours, so nothing says what the line does. */
-	if (!r->proved && !r->slower) {
+	if (!r->proved && !r->slower && !is_known(r, now)) {
 		Bps = clamp(Bps, 0.95 * (double)r->return_Bps, 1e18);
 		leave_drain(r, Bps, now);
 		return;
@@ -367,14 +258,14 @@ rebase(struct rate *r, struct delay *d, mono_t now)
 static mono_t
 enough(const struct rate *r)
 {
-	return JUDGE + 6 * r->excess.noise + quantum(r);
+	return JUDGE + 6 * r->excess.noise + rate_quantum(r);
 }
 
 /* Were all packets of this step sent after the rate was lowered? */
 static bool
 is_seen(struct rate *r, const struct rate_sample *s, mono_t now)
 {
-	mono_t lag = later(r->rtt + r->excess.now, s->rtt) + r->step.span;
+	mono_t lag = mono_later(r->rtt + r->excess.now, s->rtt) + r->step.span;
 	/* Then a queue grows no more.  Wait for that, but not for ever. */
 	bool grows = r->excess.now > r->level + r->excess.noise + 2 * MS;
 
@@ -394,7 +285,7 @@ is_seen(struct rate *r, const struct rate_sample *s, mono_t now)
 static void
 drain_again(struct rate *r, mono_t now)
 {
-	double Bps = passed(r, r->seen_bytes, r->seen_span);
+	double Bps = rate_passed(r, r->seen_bytes, r->seen_span);
 	double least = 0.6 * (double)r->line_Bps;
 
 	r->slower = r->slower || r->proved;
@@ -463,7 +354,7 @@ in_drain(
 		return;
 	/* Where there is a queue, what arrives is what the line carries. */
 	if (r->running && r->run_bytes > 0 && (!r->seen || r->proved)) {
-		Bps = passed(r, r->run_bytes, r->run_span);
+		Bps = rate_passed(r, r->run_bytes, r->run_span);
 		if (Bps < (double)r->return_Bps)
 			r->line_Bps = (uint64_t)Bps;
 		if (r->run_span > RUN_SPAN) {
@@ -492,11 +383,11 @@ in_drain(
 static void
 probe(struct rate *r, const struct rate_sample *s, mono_t now)
 {
-	mono_t gap = later(s->rtt, RAISE_GAP);
+	mono_t gap = mono_later(s->rtt, RAISE_GAP);
 	double Bps = (double)r->now_Bps, line = (double)r->line_Bps;
 	bool near = Bps > 0.95 * line && Bps < 1.1 * line;
 
-	r->soft = r->excess.now > excess_some(r) ? r->soft + 1 : 0;
+	r->soft = r->excess.now > rate_excess_some(r) ? r->soft + 1 : 0;
 	if (r->soft > 0)
 		excess_creep(&r->excess);
 	if (r->soft >= 2 && r->step.backlogged &&
@@ -507,7 +398,7 @@ probe(struct rate *r, const struct rate_sample *s, mono_t now)
 		r->lowered_at = now;
 		r->raise_at = now + (near ? HOLD : 4 * gap);
 	}
-	if (r->soft > 0 || now < r->raise_at || !is_used(r))
+	if (r->soft > 0 || now < r->raise_at || !rate_is_used(r))
 		return;
 	if (r->conf_Bps == 0 && RAISE * Bps > SURPLUS * (double)r->best_Bps)
 		return;
@@ -518,27 +409,29 @@ probe(struct rate *r, const struct rate_sample *s, mono_t now)
 
 /* With some hysteresis: what is sent now is seen a round trip later. */
 static void
-trim(struct rate *r)
+trim(struct rate *r, const struct rate_sample *s)
 {
 	mono_t little = excess_little(r);
 
-	if (r->phase != RATE_CRUISE)
+	if (r->phase != RATE_CRUISE || !s->soonest)
 		r->trimmed = false;
 	else if (r->trimmed)
 		r->trimmed = r->excess.now > little / 2;
 	else
-		r->trimmed = excess_standing(&r->excess) > little && is_used(r);
+		r->trimmed =
+		    excess_standing(&r->excess) > little && rate_is_used(r);
 }
 
 /* Doubles what arrives each round trip. */
 static void
 in_start(struct rate *r, const struct rate_sample *s, mono_t now)
 {
-	double Bps = passed(r, r->step.bytes, r->step.span);
+	double Bps = rate_passed(r, r->step.bytes, r->step.span);
 	double most = (double)r->found_Bps;
 
-	r->soft =
-	    r->excess.now > excess_queue(r) - RATE_EXCESS / 3 ? r->soft + 1 : 0;
+	r->soft = r->excess.now > rate_excess_queue(r) - RATE_EXCESS / 3
+		      ? r->soft + 1
+		      : 0;
 	if (r->soft > (r->excess.noise > 2 * MS)) {
 		drain(r, Bps < 0.6 * most ? 0.6 * most : Bps, SHARE_MAX, now);
 		r->return_Bps = (uint64_t)(Bps > most ? Bps : most);
@@ -546,7 +439,7 @@ in_start(struct rate *r, const struct rate_sample *s, mono_t now)
 	}
 	if (!r->step.backlogged || now < r->raise_at)
 		return;
-	r->raise_at = now + later(s->rtt, START_GAP);
+	r->raise_at = now + mono_later(s->rtt, START_GAP);
 	if (Bps < 1.25 * most) {
 		/* More does not bring more (BBR): a policer, or our CPU. */
 		if (++r->flat < 4)
@@ -567,16 +460,16 @@ rate_report(
 {
 	uint64_t was = rate_pace(r);
 
-	if (!d->known || !gather(r, d, s))
+	if (!d->known || !rate_gather(r, d, s))
 		return false;
-	observe(r, s);
+	rate_observe(r, s);
 	if (r->phase == RATE_START)
 		in_start(r, s, now);
 	else if (r->phase == RATE_DRAIN)
 		in_drain(r, d, s, now);
 	else if (!is_congested(r, s, now) && r->now_Bps != r->conf_Bps)
 		probe(r, s, now);
-	trim(r);
+	trim(r, s);
 	r->step = (struct rate_span){ 0 };
 	return rate_pace(r) != was;
 }

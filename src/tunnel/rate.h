@@ -81,7 +81,9 @@ struct rate {
 	uint64_t seen_bytes;
 	bool proved; /* it fell as a queue does */
 	bool slower; /* it did before; then the line got slower still */
-	bool again;  /* the second try, after one that showed no queue */
+	uint64_t suspect_Bps; /* what one showed that was not proved */
+	mono_t suspect_at;
+	bool again; /* the second try, after one that showed no queue */
 };
 
 /* What a report says since the one before. */
@@ -95,6 +97,7 @@ struct rate_sample {
 	mono_t span;	 /* the peer's time between the two reports */
 	mono_t rtt;	 /* of the link, smoothed */
 	bool backlogged; /* we had more to send all the time */
+	bool soonest;	 /* what must not wait takes this link */
 };
 
 void rate_init(struct rate *r, uint64_t conf_Bps, mono_t now);

@@ -101,6 +101,8 @@ void bench_blackhole(struct bench_world *w);
 void bench_heal(struct bench_world *w);
 void bench_slow(struct bench_world *w);
 void bench_halved(struct bench_world *w);
+void bench_tenth(struct bench_world *w);
+void bench_optimist(struct bench_world *w);
 void bench_edge(struct bench_world *w);
 
 #endif

@@ -134,14 +134,20 @@ bench_slow(struct bench_world *w)
 	bench_note(w, "sparse slow for %.0f ms", ms(w->slow_until));
 }
 
-void
-bench_halved(struct bench_world *w)
+static void
+fall(struct bench_world *w, unsigned line, double part)
 {
-	bench_until(w, 5);
 	for (int end = 0; end < 2; end++) {
-		w->s->line[BAD].dir[end].rate_Bps /= 2;
-		w->s->line[BAD].dir[end].queue_bytes /= 2;
+		struct sim_dir *d = &w->s->line[line].dir[end];
+
+		d->rate_Bps = (uint64_t)((double)d->rate_Bps * part);
+		d->queue_bytes = (size_t)((double)d->queue_bytes * part);
 	}
+}
+
+static void
+fallen(struct bench_world *w)
+{
 	happened(w);
 	bench_until(w, 7);
 	bench_reset(w);
@@ -150,6 +156,31 @@ bench_halved(struct bench_world *w)
 	bench_note(w, "sparse slow for %.0f ms, %llu queue drops",
 	    ms(w->slow_until),
 	    (unsigned long long)w->s->line[BAD].dir[w->opts->from].queue_drops);
+}
+
+void
+bench_halved(struct bench_world *w)
+{
+	bench_until(w, 5);
+	fall(w, BAD, 0.5);
+	fallen(w);
+}
+
+void
+bench_tenth(struct bench_world *w)
+{
+	bench_until(w, 5);
+	fall(w, BAD, 0.1);
+	fallen(w);
+}
+
+void
+bench_optimist(struct bench_world *w)
+{
+	bench_until(w, 5);
+	for (unsigned n = 0; n < w->row->n; n++)
+		fall(w, n, 0.95);
+	fallen(w);
 }
 
 void

@@ -75,6 +75,8 @@ const struct bench_row bench_rows[] = {
 	{ "heal", EQ2, .scenario = bench_heal },
 	{ "slow200", EQ2, .scenario = bench_slow },
 	{ "halved", EQ2, .queue_ms = 300, .scenario = bench_halved },
+	{ "tenth", EQ2, .queue_ms = 300, .scenario = bench_tenth },
+	{ "optimist", EQ2, .queue_ms = 300, .scenario = bench_optimist },
 	{ "edge50", EQ2, .scenario = bench_edge },
 };
 

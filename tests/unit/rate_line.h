@@ -228,6 +228,7 @@ line_hear(struct line *l, const struct line_report *r)
 		.numbered = (uint32_t)(r->sequence - l->seen.sequence),
 		.span = r->made_at - l->seen.made_at,
 		.backlogged = l->backlogged,
+		.soonest = true,
 	};
 
 	if (l->seen.packets != 0) {
