@@ -207,22 +207,21 @@ link_hs_ask(struct tunnel *t, struct link *l, mono_t now)
 void
 link_hs_renew(struct tunnel *t, struct link *l, mono_t now)
 {
+	mono_t last = l->up ? l->cur.created_at : now - RENEW_GAP;
+
 	if (t->server) {
 		l->renew = l->cur.used;
 		link_hs_ask(t, l, now);
 		return;
 	}
-	if (l->hello_at <= now)
+	/* The server may seal with new keys already, or is being told of old
+	 * settings: first things first, and another one follows. */
+	l->renew = l->next.used || l->attempt.active;
+	if (l->next.used || l->hello_at <= now)
 		return;
-	/* The server may seal with these already: first things first. */
-	if (l->next.used) {
-		l->renew = true;
-		return;
-	}
-	hs_client_clear(&l->attempt);
-	l->hello_at = now;
-	if (l->up && now - l->cur.created_at < RENEW_GAP)
-		l->hello_at = l->cur.created_at + RENEW_GAP;
+	if (l->attempt.active)
+		last = mono_later(last, l->hello_sent_at);
+	l->hello_at = mono_later(now, last + RENEW_GAP);
 	l->hello_tries = 0;
 }
 

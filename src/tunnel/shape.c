@@ -152,7 +152,7 @@ wait_of(const struct bond_shape *b)
 {
 	mono_t wait = b->delay_max - b->delay_min + 2 * b->jitter;
 
-	return b->lossy ? wait + 2 * b->delay_min + REPAIR_TIME : wait;
+	return b->lossy ? wait + 4 * b->delay_min + 2 * REPAIR_TIME : wait;
 }
 
 static void

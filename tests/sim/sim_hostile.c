@@ -276,6 +276,7 @@ static const struct liar_attack floods[] = {
 	{ empty, WIRE_KEEPALIVE, 100 * USEC, .mute = false },
 	{ eight_bytes, WIRE_PROBE, 100 * USEC, .mute = false },
 	{ eight_bytes, WIRE_PROBE_ACK, 100 * USEC, .mute = false },
+	{ empty, WIRE_RENEW, 100 * USEC, .mute = false },
 };
 
 START_TEST(floods_of_control_leave_the_lines_to_packets)
