@@ -24,7 +24,7 @@ struct bond_shape {
 	uint64_t rate_Bps;
 	mono_t jitter;	    /* the greatest deviation of a delay */
 	bool lossy;	    /* packets have to be sent again all the time */
-	uint64_t total_Bps; /* with those that are not in use */
+	uint64_t total_Bps; /* with those that may be again */
 	size_t links;
 	uint32_t up; /* mask of the wire numbers of links that are up */
 };
@@ -121,10 +121,14 @@ shape_of(struct tunnel *t, struct bond_shape *b)
 		b->delay_min = 0;
 	b->delay_max = b->delay_min;
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
-		mono_t delay = link_delay(&t->links[i]);
+		const struct link *l = &t->links[i];
+		mono_t delay = link_delay(l);
 
-		if (t->links[i].in_use && delay > b->delay_max &&
-		    delay <= b->delay_min + SCHED_SPREAD_MAX)
+		if (!l->in_use)
+			continue;
+		if (delay > b->delay_min + SCHED_SPREAD_MAX)
+			b->total_Bps -= l->pacer.rate_Bps;
+		else if (delay > b->delay_max)
 			b->delay_max = delay;
 	}
 }
@@ -144,8 +148,11 @@ bytes_in(uint64_t rate_Bps, mono_t span)
 	return rate_Bps * (uint64_t)(span / NSEC_PER_USEC) / 1000000;
 }
 
-/* What packets wait for others beyond the lines' delays,  of slower lines, late
+/*
+ * What packets wait for others beyond the lines' delays, of slower lines, late
  * ones, and those that are sent again.  A flow's round trip is longer by that.
+ * Where packets are lost it is the wait for two of them: it varies so much that
+ * CUBIC, when it gives way, would leave the lines empty with less.
  */
 static mono_t
 wait_of(const struct bond_shape *b)

@@ -59,8 +59,8 @@ START_TEST(codel_allows_for_loss)
 	ck_assert_int_eq(before.target, 5 * MS);
 	ck_assert_int_eq(before.interval, 100 * MS);
 	set_loss(&t->links[1], 0.01);
-	ck_assert_int_eq(params.target, before.target + 2 * WAY + 5 * MS);
-	ck_assert_int_eq(params.interval, before.interval + 2 * WAY + 5 * MS);
+	ck_assert_int_eq(params.target, before.target + 4 * WAY + 10 * MS);
+	ck_assert_int_eq(params.interval, before.interval + 4 * WAY + 10 * MS);
 	stop_end();
 }
 END_TEST
@@ -71,7 +71,7 @@ START_TEST(codel_does_not_mind_two_losses_in_a_thousand)
 	set_loss(&t->links[1], 0.0019);
 	ck_assert_int_eq(params.target, 5 * MS);
 	set_loss(&t->links[1], 0.0021);
-	ck_assert_int_eq(params.target, 5 * MS + 2 * WAY + 5 * MS);
+	ck_assert_int_eq(params.target, 5 * MS + 4 * WAY + 10 * MS);
 	stop_end();
 }
 END_TEST
