@@ -1,7 +1,10 @@
 """Renders what the benchmark has written: as text, or as reStructuredText for
 doc/engine.rst.
 
-usage: /usr/bin/python3 tests/bench/table.py [--rst] BENCH.json"""
+usage: /usr/bin/python3 tests/bench/table.py [--rst] BENCH.json...
+
+Several files are parts of one measurement: of other rows or environments, but
+of the same commit."""
 import json
 import sys
 
@@ -147,15 +150,29 @@ def as_rst(about, figures):
     return "\n".join(part for part in parts if part)
 
 
+def read(paths):
+    """(about, figures) of all the files."""
+    parts = []
+    for path in paths:
+        with open(path) as f:
+            parts.append(json.load(f))
+    about = parts[0]["about"]
+    for part in parts[1:]:
+        if part["about"]["commit"] != about["commit"]:
+            sys.exit("these are of different commits")
+        about["minutes"] += part["about"]["minutes"]
+    about["minutes"] = round(about["minutes"], 1)
+    return about, [from_data(each) for part in parts
+                   for each in part["figures"]]
+
+
 def main():
     paths = [arg for arg in sys.argv[1:] if arg != "--rst"]
-    if len(paths) != 1:
+    if not paths:
         sys.exit(__doc__)
-    with open(paths[0]) as f:
-        data = json.load(f)
-    figures = [from_data(each) for each in data["figures"]]
+    about, figures = read(paths)
     if "--rst" in sys.argv:
-        print(as_rst(data["about"], figures), end="")
+        print(as_rst(about, figures), end="")
         return
     print(HEAD)
     for figure in figures:
