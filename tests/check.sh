@@ -91,7 +91,7 @@ cross() # ARCH
 
 stage_asan()
 {
-	# A quarter of the random worlds: sanitized ones are slow.
+	# A twentieth of the random worlds: sanitized ones are slow.
 	export CK_TIMEOUT_MULTIPLIER=10 SIM_WORLDS=5
 	build_asan && programs asan "${units[@]}" tests/sim/sim
 }
