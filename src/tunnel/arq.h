@@ -45,7 +45,7 @@ struct tunnel;
 void arq_init(struct tunnel *t);
 /* Forgets what waits to be sent again. */
 void arq_purge(struct tunnel *t);
-/* Counts data of len outer bytes that was sent for the first time. */
+/* Counts data of len bytes that was sent for the first time. */
 void arq_earn(struct tunnel *t, size_t len);
 /* What became of the packets of l: callback for retain.h, ctx is the link's
  * struct arq_loss. */

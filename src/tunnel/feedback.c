@@ -226,15 +226,7 @@ report_due_at(const struct tunnel *t)
 
 /* --- asking --- */
 
-static bool
-is_waiting(const struct tunnel *t)
-{
-	for (unsigned i = 0; i < LINKS_MAX; i++)
-		if (t->links[i].used && t->links[i].retain.data > 0)
-			return true;
-	return false;
-}
-
+/* Since when the peer's word is waited for; MONO_NEVER: it is not. */
 static mono_t
 oldest_flight(const struct tunnel *t)
 {
@@ -253,9 +245,9 @@ feedback_ask_at(const struct tunnel *t)
 	const struct feedback *f = &t->feedback;
 	mono_t wait, from;
 
-	if (t->nup == 0 || !is_waiting(t))
-		return MONO_NEVER;
 	from = oldest_flight(t);
+	if (t->nup == 0 || from == MONO_NEVER)
+		return MONO_NEVER;
 	if (f->told_at > from)
 		from = f->told_at;
 	if (f->asked_at > from)
