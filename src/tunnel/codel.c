@@ -61,7 +61,7 @@ static struct pktbuf *
 continue_dropping(struct codel *c, const struct codel_params *p,
     const struct codel_queue *q, mono_t now, struct pktbuf *pb)
 {
-	bool ok_to_drop;
+	bool ok_to_drop, dropped;
 
 	while (c->dropping && now >= c->drop_next_at) {
 		if (c->count < UINT32_MAX)
@@ -70,9 +70,9 @@ continue_dropping(struct codel *c, const struct codel_params *p,
 			c->drop_next_at += codel_gap(p->interval, c->count);
 			break;
 		}
-		q->drop(q->ctx, pb);
+		dropped = q->drop(q->ctx, pb);
 		pb = take(c, p, q, now, &ok_to_drop);
-		if (ok_to_drop)
+		if (dropped && ok_to_drop)
 			c->drop_next_at += codel_gap(p->interval, c->count);
 		else
 			c->dropping = false;
@@ -85,11 +85,13 @@ begin_dropping(struct codel *c, const struct codel_params *p,
     const struct codel_queue *q, mono_t now, struct pktbuf *pb)
 {
 	uint32_t delta = c->count - c->last_count;
-	bool ignored;
+	bool ignored, dropped;
 
 	if (!q->mark(q->ctx, pb)) {
-		q->drop(q->ctx, pb);
+		dropped = q->drop(q->ctx, pb);
 		pb = take(c, p, q, now, &ignored);
+		if (!dropped)
+			return pb;
 	}
 	c->dropping = true;
 	/* Soon after the last time: its rate of drops was about right. */

@@ -33,7 +33,9 @@ struct codel_queue {
 	struct pktbuf *(*take)(void *ctx, size_t *left_bytes);
 	/* Marks instead of dropping; false: it cannot be marked. */
 	bool (*mark)(void *ctx, struct pktbuf *pb);
-	void (*drop)(void *ctx, struct pktbuf *pb);
+	/* That packet or one behind it; false: none may go.  Unless it went, it
+	 * is the next to be taken. */
+	bool (*drop)(void *ctx, struct pktbuf *pb);
 	void *ctx;
 };
 

@@ -16,16 +16,16 @@
 #define DROP_BATCH 64
 #define FQ_PATIENCE (10 * NSEC_PER_SEC) /* a sojourn that nothing has */
 #define NO_BUCKET FQ_BUCKETS
+#define BULK_PACKETS 4 /* a flow that has so many waiting has its share */
+#define LOOK_MAX 64    /* flows that are looked at for a packet */
 
 struct bucket {
-	struct pktbuf_list queue;
-	struct pktbuf_list again; /* sent before, by number; goes first */
+	struct flowq q;
 	TAILQ_ENTRY(bucket) entry;
 	struct bucket_list *list; /* of the round; NULL: idle */
 	struct codel codel;
 	int32_t deficit; /* bytes it may still send in this round */
-	uint32_t next_seq;
-	uint32_t packets;
+	uint64_t ahead;	 /* bytes that left out of turn */
 };
 
 TAILQ_HEAD(bucket_list, bucket);
@@ -39,10 +39,12 @@ struct fq {
 	int32_t quantum_bytes;
 	/* state; tags and backlogs apart, because they are searched */
 	uint32_t tags[FQ_BUCKETS];
-	size_t backlogs[FQ_BUCKETS]; /* bytes */
+	size_t backlogs[FQ_BUCKETS]; /* bytes of fresh packets */
 	struct bucket buckets[FQ_BUCKETS];
 	struct bucket_list new_flows, old_flows;
 	struct bucket *current; /* what CoDel works on */
+	uint32_t bulk_flows;	/* with BULK_PACKETS waiting */
+	uint64_t ahead;		/* what the bucket had that was served last */
 	/* stats */
 	struct fq_stats stats;
 };
@@ -57,10 +59,8 @@ fq_new(struct pktbuf_pool *pool, const struct fq_params *params)
 	fq->pool = pool;
 	TAILQ_INIT(&fq->new_flows);
 	TAILQ_INIT(&fq->old_flows);
-	for (unsigned i = 0; i < FQ_BUCKETS; i++) {
-		TAILQ_INIT(&fq->buckets[i].queue);
-		TAILQ_INIT(&fq->buckets[i].again);
-	}
+	for (unsigned i = 0; i < FQ_BUCKETS; i++)
+		flowq_init(&fq->buckets[i].q);
 	fq_set_params(fq, params);
 	return fq;
 }
@@ -118,12 +118,6 @@ activate(struct fq *fq, struct bucket *b)
 	move_to(b, &fq->new_flows);
 }
 
-static inline bool
-is_empty(const struct bucket *b)
-{
-	return b->packets == 0 && TAILQ_EMPTY(&b->again);
-}
-
 /* A bucket begins to serve another flow; its numbering continues. */
 static void
 assign(struct fq *fq, unsigned n, uint32_t hash)
@@ -149,7 +143,7 @@ select_bucket(struct fq *fq, uint32_t hash)
 			return n;
 		if (idle == NO_BUCKET && fq->buckets[n].list == NULL)
 			idle = n;
-		if (empty == NO_BUCKET && is_empty(&fq->buckets[n]))
+		if (empty == NO_BUCKET && flowq_is_empty(&fq->buckets[n].q))
 			empty = n;
 	}
 	if (idle == NO_BUCKET)
@@ -160,28 +154,56 @@ select_bucket(struct fq *fq, uint32_t hash)
 	return idle;
 }
 
+/* --- what waits, and the sums of it --- */
+
+/* A fresh packet of b has come, or gone. */
 static void
-append(struct fq *fq, struct bucket *b, struct pktbuf *pb)
+count_in(struct fq *fq, const struct bucket *b, const struct pktbuf *pb)
 {
-	if (is_empty(b))
-		fq->stats.flows++;
-	TAILQ_INSERT_TAIL(&b->queue, pb, entry);
-	b->packets++;
-	fq->backlogs[index_of(fq, b)] += pb->len;
+	const struct flowq *q = &b->q;
+
+	fq->stats.flows += q->packets + q->again_packets == 1;
+	fq->bulk_flows += q->packets == BULK_PACKETS;
+	fq->backlogs[index_of(fq, b)] = q->bytes;
 	fq->stats.bytes += pb->len;
 	fq->stats.packets++;
 }
 
 static void
-detach(struct fq *fq, struct bucket *b, struct pktbuf *pb)
+count_out(struct fq *fq, const struct bucket *b, const struct pktbuf *pb)
 {
-	TAILQ_REMOVE(&b->queue, pb, entry);
-	b->packets--;
-	if (is_empty(b))
-		fq->stats.flows--;
-	fq->backlogs[index_of(fq, b)] -= pb->len;
+	const struct flowq *q = &b->q;
+
+	fq->stats.flows -= flowq_is_empty(q);
+	fq->bulk_flows -= q->packets == BULK_PACKETS - 1;
+	fq->backlogs[index_of(fq, b)] = q->bytes;
 	fq->stats.bytes -= pb->len;
 	fq->stats.packets--;
+}
+
+static void
+detach(struct fq *fq, struct bucket *b, struct pktbuf *pb)
+{
+	flowq_remove(&b->q, pb);
+	count_out(fq, b, pb);
+}
+
+static void
+detach_again(struct fq *fq, struct bucket *b, struct pktbuf *pb)
+{
+	flowq_remove_again(&b->q, pb);
+	fq->stats.flows -= flowq_is_empty(&b->q);
+	fq->stats.again_packets--;
+	fq->stats.again_bytes -= pb->len;
+}
+
+/* --- in --- */
+
+/* One packet always stays, and those that have their numbers. */
+static bool
+can_spare(const struct bucket *b)
+{
+	return b->q.packets > 1 && flowq_first_loose(&b->q) != NULL;
 }
 
 /* The bucket with most bytes among those that can lose a packet, or NULL. */
@@ -192,7 +214,7 @@ fattest(struct fq *fq)
 	size_t most = 0;
 
 	for (unsigned n = 0; n < FQ_BUCKETS; n++)
-		if (fq->backlogs[n] > most && fq->buckets[n].packets > 1) {
+		if (fq->backlogs[n] > most && can_spare(&fq->buckets[n])) {
 			most = fq->backlogs[n];
 			fat = &fq->buckets[n];
 		}
@@ -213,9 +235,8 @@ drop_overload(struct fq *fq)
 	if (b == NULL)
 		return false;
 	half = fq->backlogs[index_of(fq, b)] / 2;
-	for (int i = 0; i < DROP_BATCH && dropped < half && b->packets > 1;
-	     i++) {
-		pb = TAILQ_FIRST(&b->queue);
+	for (int i = 0; i < DROP_BATCH && dropped < half && can_spare(b); i++) {
+		pb = flowq_first_loose(&b->q);
 		dropped += pb->len;
 		detach(fq, b, pb);
 		pktbuf_free(fq->pool, pb);
@@ -236,15 +257,15 @@ fq_enqueue(struct fq *fq, struct pktbuf *pb, mono_t now)
 	    (!drop_overload(fq) ||
 		pktbuf_set_use(fq->pool, pb, PKTBUF_QUEUE) == -1))
 		goto refuse;
+	while (fq->stats.packets > 0 &&
+	       fq->stats.bytes + pb->len > fq->limit_bytes)
+		if (!drop_overload(fq))
+			goto refuse;
 	pb->queued_at = now;
 	pb->bucket = (uint16_t)select_bucket(fq, pb->flow_hash);
 	b = &fq->buckets[pb->bucket];
-	append(fq, b, pb);
-	while (fq->stats.bytes > fq->limit_bytes && fq->stats.packets > 1)
-		if (!drop_overload(fq)) {
-			detach(fq, b, pb);
-			goto refuse;
-		}
+	flowq_append(&b->q, pb);
+	count_in(fq, b, pb);
 	activate(fq, b);
 	fq->stats.enqueued++;
 	return 0;
@@ -254,70 +275,51 @@ refuse:
 	return -1;
 }
 
-static bool
-goes_before(const struct pktbuf *a, const struct pktbuf *b)
-{
-	return ((a->bucket_seq - b->bucket_seq) & (FQ_SEQ_MASK + 1) / 2) != 0;
-}
-
-/* Mostly the first or the last of all. */
-static void
-insert_again(struct bucket *b, struct pktbuf *pb)
-{
-	struct pktbuf *at = TAILQ_FIRST(&b->again);
-
-	if (at == NULL || goes_before(pb, at)) {
-		TAILQ_INSERT_HEAD(&b->again, pb, entry);
-		return;
-	}
-	at = TAILQ_LAST(&b->again, pktbuf_list);
-	while (goes_before(pb, at))
-		at = TAILQ_PREV(at, pktbuf_list, entry);
-	TAILQ_INSERT_AFTER(&b->again, at, pb, entry);
-}
-
 void
 fq_requeue(struct fq *fq, struct pktbuf *pb)
 {
 	struct bucket *b = &fq->buckets[pb->bucket % FQ_BUCKETS];
 
-	if (is_empty(b))
-		fq->stats.flows++;
-	insert_again(b, pb);
-	pb->again = true;
+	fq->stats.flows += flowq_is_empty(&b->q);
+	flowq_insert_again(&b->q, pb);
 	fq->stats.again_packets++;
 	fq->stats.again_bytes += pb->len;
 	fq->stats.requeued++;
 	activate(fq, b);
 }
 
-static struct pktbuf *
-take_again(struct fq *fq, struct bucket *b)
-{
-	struct pktbuf *pb = TAILQ_FIRST(&b->again);
+/* --- out --- */
 
-	if (pb == NULL)
+/* Sent before and to be sent now; NULL: its receiver has it by now. */
+static struct pktbuf *
+leave_again(struct fq *fq, struct bucket *b, struct pktbuf *pb)
+{
+	detach_again(fq, b, pb);
+	if (pb->acked) {
+		pktbuf_free(fq->pool, pb);
 		return NULL;
-	TAILQ_REMOVE(&b->again, pb, entry);
-	if (is_empty(b))
-		fq->stats.flows--;
-	pb->again = false;
-	fq->stats.again_packets--;
-	fq->stats.again_bytes -= pb->len;
+	}
 	return pb;
 }
 
-/* The next one that its receiver still lacks. */
 static struct pktbuf *
 dequeue_again(struct fq *fq, struct bucket *b)
 {
-	struct pktbuf *pb;
+	struct pktbuf *first, *pb = NULL;
 
-	while ((pb = take_again(fq, b)) != NULL && pb->acked)
-		pktbuf_free(fq->pool, pb);
-	if (pb != NULL)
-		b->deficit -= (int32_t)pb->len;
+	while (pb == NULL && (first = TAILQ_FIRST(&b->q.again)) != NULL)
+		pb = leave_again(fq, b, first);
 	return pb;
+}
+
+/* A fresh one that has been detached. */
+static void
+leave(struct fq *fq, struct bucket *b, struct pktbuf *pb)
+{
+	flowq_number(&b->q, pb);
+	pb->sparse = b->list == &fq->new_flows;
+	fq->stats.dequeued++;
+	pktbuf_set_use(fq->pool, pb, PKTBUF_IO);
 }
 
 static struct pktbuf *
@@ -325,11 +327,11 @@ codel_take(void *ctx, size_t *left_bytes)
 {
 	struct fq *fq = ctx;
 	struct bucket *b = fq->current;
-	struct pktbuf *pb = TAILQ_FIRST(&b->queue);
+	struct pktbuf *pb = TAILQ_FIRST(&b->q.fresh);
 
 	if (pb != NULL)
 		detach(fq, b, pb);
-	*left_bytes = fq->backlogs[index_of(fq, b)];
+	*left_bytes = b->q.bytes;
 	return pb;
 }
 
@@ -344,62 +346,147 @@ codel_mark(void *ctx, struct pktbuf *pb)
 	return true;
 }
 
-static void
+/* One that has its number would leave a hole: another one goes for it. */
+static bool
 codel_drop(void *ctx, struct pktbuf *pb)
 {
 	struct fq *fq = ctx;
+	struct bucket *b = fq->current;
 
+	if (pb->placed) {
+		flowq_put_back(&b->q, pb);
+		count_in(fq, b, pb);
+		if ((pb = flowq_first_loose(&b->q)) == NULL)
+			return false;
+		detach(fq, b, pb);
+	}
 	fq->stats.codel_drops++;
 	pktbuf_free(fq->pool, pb);
+	return true;
 }
 
-static void
-number(struct fq *fq, struct bucket *b, struct pktbuf *pb, mono_t now)
-{
-	pb->bucket_seq = b->next_seq;
-	b->next_seq = (b->next_seq + 1) & FQ_SEQ_MASK;
-	pb->sparse = b->list == &fq->new_flows;
-	b->deficit -= (int32_t)pb->len;
-	fq->stats.dequeued++;
-	fq->stats.sojourn = now - pb->queued_at;
-	pktbuf_set_use(fq->pool, pb, PKTBUF_IO);
-}
-
-struct pktbuf *
-fq_dequeue(struct fq *fq, mono_t now)
+static struct pktbuf *
+dequeue_first(struct fq *fq, struct bucket *b, mono_t now)
 {
 	const struct codel_queue queue = { codel_take, codel_mark, codel_drop,
 		fq };
 	struct codel_params codel = fq->codel;
 	struct pktbuf *pb;
-	struct bucket *b;
 
 	if (now < fq->patient_until)
 		codel.target = FQ_PATIENCE;
-	for (;;) {
-		if ((b = TAILQ_FIRST(&fq->new_flows)) == NULL &&
-		    (b = TAILQ_FIRST(&fq->old_flows)) == NULL)
-			return NULL;
+	fq->current = b;
+	pb = codel_dequeue(&b->codel, &codel, &queue, now);
+	if (pb == NULL)
+		return NULL;
+	fq->stats.sojourn = now - pb->queued_at;
+	leave(fq, b, pb);
+	return pb;
+}
+
+/* The next packet of the flows on one list of the round. */
+static struct pktbuf *
+serve(struct fq *fq, struct bucket_list *list, mono_t now)
+{
+	struct pktbuf *pb;
+	struct bucket *b;
+
+	while ((b = TAILQ_FIRST(list)) != NULL) {
 		if (b->deficit <= 0) {
 			b->deficit += fq->quantum_bytes;
 			move_to(b, &fq->old_flows);
 			continue;
 		}
-		if ((pb = dequeue_again(fq, b)) != NULL)
-			return pb;
-		fq->current = b;
-		pb = codel_dequeue(&b->codel, &codel, &queue, now);
-		if (pb != NULL) {
-			number(fq, b, pb, now);
+		if ((pb = dequeue_again(fq, b)) != NULL ||
+		    (pb = dequeue_first(fq, b, now)) != NULL) {
+			b->deficit -= (int32_t)pb->len;
 			return pb;
 		}
 		/* A new flow passes through the old ones once, so that it
 		 * cannot be new again at once and starve them. */
-		if (b->list == &fq->new_flows && !TAILQ_EMPTY(&fq->old_flows))
+		if (list == &fq->new_flows && !TAILQ_EMPTY(&fq->old_flows))
 			move_to(b, &fq->old_flows);
 		else
 			move_to(b, NULL);
 	}
+	return NULL;
+}
+
+struct pktbuf *
+fq_dequeue(struct fq *fq, mono_t now)
+{
+	struct pktbuf *pb = serve(fq, &fq->new_flows, now);
+
+	return pb != NULL ? pb : serve(fq, &fq->old_flows, now);
+}
+
+/* --- out of turn --- */
+
+/* Bytes that b had out of turn, more than the flow served last; who had none
+ * for a while has no claim to all of them. */
+static int64_t
+lead(const struct fq *fq, const struct bucket *b)
+{
+	int64_t more = (int64_t)(b->ahead - fq->ahead);
+
+	return more < -fq->quantum_bytes ? -fq->quantum_bytes : more;
+}
+
+/* Of the flows that have so many bytes waiting, that which had least. */
+static struct bucket *
+find_long(struct fq *fq, size_t least_bytes, mono_t now)
+{
+	struct bucket *b, *found = NULL;
+	unsigned looks = 0;
+
+	TAILQ_FOREACH(b, &fq->old_flows, entry) {
+		if (looks++ == LOOK_MAX)
+			break;
+		if (flowq_is_empty(&b->q) ||
+		    (b->q.bytes + b->q.again_bytes < least_bytes &&
+			!flowq_is_overdue(&b->q, now)))
+			continue;
+		if (found == NULL || lead(fq, b) < lead(fq, found))
+			found = b;
+	}
+	return found;
+}
+
+/* The packet of a flow that has so many bytes before it, or the last. */
+static struct pktbuf *
+dequeue_behind(struct fq *fq, struct bucket *b, size_t ahead_bytes,
+    mono_t later, mono_t now)
+{
+	struct pktbuf *pb;
+
+	if (flowq_is_overdue(&b->q, now))
+		ahead_bytes = 0;
+	if (b->q.again_bytes > ahead_bytes || b->q.packets == 0)
+		return leave_again(fq, b, flowq_find_again(&b->q, ahead_bytes));
+	pb = flowq_find(&b->q, ahead_bytes - b->q.again_bytes, now + 2 * later);
+	pb->ahead = pb != TAILQ_FIRST(&b->q.fresh);
+	detach(fq, b, pb);
+	leave(fq, b, pb);
+	return pb;
+}
+
+struct pktbuf *
+fq_dequeue_ahead(struct fq *fq, const struct fq_ahead *ahead, mono_t now)
+{
+	uint32_t share = fq->bulk_flows > 1 ? fq->bulk_flows : 1;
+	struct pktbuf *pb = serve(fq, &fq->new_flows, now);
+	struct bucket *b;
+
+	if (pb == NULL && ahead->bytes == 0)
+		return serve(fq, &fq->old_flows, now);
+	while (pb == NULL &&
+	       (b = find_long(fq, ahead->least_bytes / share, now)) != NULL) {
+		pb = dequeue_behind(
+		    fq, b, ahead->bytes / share, ahead->later, now);
+		fq->ahead += (uint64_t)lead(fq, b);
+		b->ahead = fq->ahead + (pb == NULL ? 0 : pb->len);
+	}
+	return pb;
 }
 
 bool
@@ -408,14 +495,22 @@ fq_empty(const struct fq *fq)
 	return fq->stats.packets + fq->stats.again_packets == 0;
 }
 
-void
-fq_forget_again(struct fq *fq)
+static void
+forget_again(struct fq *fq, struct bucket *b)
 {
 	struct pktbuf *pb;
 
+	while ((pb = TAILQ_FIRST(&b->q.again)) != NULL) {
+		detach_again(fq, b, pb);
+		pktbuf_free(fq->pool, pb);
+	}
+}
+
+void
+fq_forget_again(struct fq *fq)
+{
 	for (unsigned n = 0; n < FQ_BUCKETS; n++)
-		while ((pb = take_again(fq, &fq->buckets[n])) != NULL)
-			pktbuf_free(fq->pool, pb);
+		forget_again(fq, &fq->buckets[n]);
 }
 
 void
@@ -426,12 +521,11 @@ fq_purge(struct fq *fq)
 	for (unsigned n = 0; n < FQ_BUCKETS; n++) {
 		struct bucket *b = &fq->buckets[n];
 
-		while ((pb = TAILQ_FIRST(&b->queue)) != NULL) {
+		while ((pb = TAILQ_FIRST(&b->q.fresh)) != NULL) {
 			detach(fq, b, pb);
 			pktbuf_free(fq->pool, pb);
 		}
-		while ((pb = take_again(fq, b)) != NULL)
-			pktbuf_free(fq->pool, pb);
+		forget_again(fq, b);
 		move_to(b, NULL);
 		b->codel = (struct codel){ 0 };
 	}

@@ -12,10 +12,10 @@
 #include <stdint.h>
 
 #include "base/util.h"
+#include "tunnel/flowq.h" /* FQ_SEQ_MASK */
 #include "tunnel/pktbuf.h"
 
 #define FQ_BUCKETS 1024
-#define FQ_SEQ_MASK 0x3fffff /* bucket sequences have 22 bits */
 
 struct fq_params {
 	mono_t target;		/* sojourn that CoDel accepts */
@@ -28,6 +28,13 @@ struct fq_params {
 	uint32_t mtu_bytes; /* CoDel leaves a flow so much; 0: the quantum */
 };
 
+/* What leaves by faster lines before a packet of this line is there. */
+struct fq_ahead {
+	uint64_t bytes;	      /* of all flows */
+	uint64_t least_bytes; /* that have to wait, or the line is not used */
+	mono_t later;	      /* than by the fastest line; 0: it is that */
+};
+
 struct fq_stats {
 	uint64_t enqueued, dequeued;	   /* packets */
 	uint64_t codel_drops, marks;	   /* packets */
@@ -36,7 +43,7 @@ struct fq_stats {
 	size_t bytes, packets;		   /* waiting for the first time now */
 	size_t again_bytes, again_packets; /* waiting once more now */
 	size_t flows;			   /* with something waiting now */
-	mono_t sojourn;			   /* of the packet dequeued last */
+	mono_t sojourn; /* of the packet that left last in its turn */
 };
 
 struct fq; /* opaque */
@@ -68,6 +75,16 @@ void fq_requeue(struct fq *fq, struct pktbuf *pb);
  * with again cleared; if it is acked by then, it is freed instead.
  */
 struct pktbuf *fq_dequeue(struct fq *fq, mono_t now);
+/*
+ * The same for a line by which a packet arrives later than by others: a packet
+ * whose turn will have come by then, so that nothing waits for it.  It is the
+ * last one of a flow that has not so many waiting, and the first one where
+ * turns have not come as expected.  NULL if no flow has what that takes, until
+ * more is enqueued.  What its flow has before it gets its numbers now, and is
+ * not dropped any more.
+ */
+struct pktbuf *fq_dequeue_ahead(
+    struct fq *fq, const struct fq_ahead *ahead, mono_t now);
 bool fq_empty(const struct fq *fq);
 /* Drops what was requeued. */
 void fq_forget_again(struct fq *fq);

@@ -334,6 +334,13 @@ seal(struct tunnel *t, struct link *l, struct session *s,
 	return true;
 }
 
+static uint8_t
+data_flags(const struct pktbuf *pb)
+{
+	return (pb->priority ? WIRE_F_PRIORITY : 0) |
+	       (pb->ahead ? WIRE_F_AHEAD : 0);
+}
+
 static bool
 send_packet(struct tunnel *t, struct link *l, struct pktbuf *pb, bool retained,
     mono_t now)
@@ -345,7 +352,7 @@ send_packet(struct tunnel *t, struct link *l, struct pktbuf *pb, bool retained,
 			.bucket_seq = pb->bucket_seq,
 			.stamp = wire_stamp(now),
 			.link = pb->prev_link,
-			.flags = pb->priority ? WIRE_F_PRIORITY : 0,
+			.flags = data_flags(pb),
 		},
 		.packet = pb->data,
 		.len = pb->len,
@@ -366,7 +373,8 @@ place(struct tunnel *t, const struct link *l, struct pktbuf *pb, mono_t now)
 	uint8_t *prev = &t->prev_link[pb->priority][pb->bucket];
 
 	pb->prev_link = *prev;
-	*prev = l->wire_id;
+	if (!pb->ahead)
+		*prev = l->wire_id;
 	pb->sent_at = now;
 }
 

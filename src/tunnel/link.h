@@ -13,6 +13,7 @@
 #include "base/util.h"
 #include "conf/conf.h"
 #include "tunnel/delay.h"
+#include "tunnel/fq.h"
 #include "tunnel/handshake.h"
 #include "tunnel/health.h"
 #include "tunnel/meter.h"
@@ -133,7 +134,8 @@ struct link {
 	struct meter meter;	     /* received, for our reports */
 	struct delay delay;	     /* one way, as the peer reports it */
 	mono_t delay_est;	     /* the same beside the other links' */
-	uint64_t faster_Bps;	     /* of the links with less delay together */
+	struct fq_ahead ahead_of;    /* its packets: what faster links bring */
+	bool starved;		     /* no flow has enough waiting for it */
 	struct rate rate;	     /* that the line was found to carry */
 	struct told told;	     /* totals in the peer's last report */
 	uint64_t unreported; /* bytes sent that those do not cover, at most */

@@ -232,6 +232,7 @@ resequence(struct tunnel *t, struct link *l, struct pktbuf *pb,
 	pb->bucket = in->bucket;
 	pb->bucket_seq = in->bucket_seq;
 	pb->priority = (in->flags & WIRE_F_PRIORITY) != 0;
+	pb->ahead = (in->flags & WIRE_F_AHEAD) != 0;
 	pb->stamp = in->stamp;
 	pb->link = l->wire_id;
 	pb->prev_link = in->link;

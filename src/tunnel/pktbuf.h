@@ -47,6 +47,8 @@ struct pktbuf {
 	uint8_t use;   /* enum pktbuf_use */
 	uint8_t refs;  /* freed when it reaches 0 */
 	bool priority; /* goes ahead of the queue */
+	bool placed;   /* waits, and has its number as a later one left */
+	bool ahead;    /* left before those before it in its bucket */
 	bool sparse; /* its flow had not used up a quantum, given at dequeue */
 	uint8_t l3_offset;   /* of the IP header; 14-22 with tap */
 	uint8_t ip_version;  /* 4, 6; 0: neither */
@@ -63,6 +65,7 @@ struct pktbuf {
 	bool again;	     /* waits to be sent once more */
 	uint16_t carriers;   /* mask of the slots that have carried it */
 	mono_t queued_at;    /* for the sojourn time */
+	mono_t due_at;	     /* placed: its turn should have come by then */
 	mono_t sent_at;	     /* for the first time */
 	struct pktbuf_gso gso;
 };

@@ -42,6 +42,7 @@ struct bucket {
 	uint32_t first;		   /* where it began */
 	uint32_t generation;	   /* of the numbering; unique */
 	uint32_t skip_top;	   /* highest number that will not come */
+	uint32_t sent_top; /* highest one that came in its sender's turn */
 	uint16_t nheld;
 	bool started; /* next is known */
 	bool waiting; /* is on the list */
@@ -190,18 +191,29 @@ slower_by(const struct reseq *r, unsigned link, unsigned than, mono_t now)
 	       (INT64_C(1) << DELAY_SHIFT);
 }
 
+/* Has a packet come that was sent after the one whose turn it is? */
+static bool
+is_sent(const struct bucket *b)
+{
+	return seq_diff(b->sent_top, b->next) >= 0;
+}
+
 /*
  * When what is missing before the first held packet should have come: sent at
  * about the same time or before, by the line that the packet names.  The others
- * that are missing may have gone by any.
+ * that are missing may have gone by any.  What left ahead of its turn tells
+ * nothing of those before it.
  */
 static mono_t
 expected_at(const struct reseq *r, const struct bucket *b, mono_t now)
 {
 	const struct pktbuf *first = TAILQ_FIRST(&b->held);
-	uint32_t carriers = UINT32_C(1) << first->prev_link % LINKS_MAX;
+	uint32_t carriers;
 	mono_t more = 0;
 
+	while (first->ahead && TAILQ_NEXT(first, entry) != NULL)
+		first = TAILQ_NEXT(first, entry);
+	carriers = UINT32_C(1) << first->prev_link % LINKS_MAX;
 	if (seq_diff(first->bucket_seq, b->next) > 1)
 		carriers |= r->links;
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
@@ -223,11 +235,16 @@ expected_at(const struct reseq *r, const struct bucket *b, mono_t now)
 static void
 await(struct reseq *r, struct bucket *b, mono_t now)
 {
-	mono_t at = expected_at(r, b, now);
+	mono_t at, hold;
 
-	if (at < b->delivered_at)
-		at = b->delivered_at;
-	b->deadline = at + r->hold;
+	if (is_sent(b)) {
+		at = expected_at(r, b, now);
+		hold = r->hold;
+	} else {
+		at = TAILQ_FIRST(&b->held)->queued_at;
+		hold = RESEQ_UNSENT_MAX;
+	}
+	b->deadline = mono_later(at, b->delivered_at) + hold;
 	if (b->deadline < r->due_at)
 		r->due_at = b->deadline;
 	if (b->waiting)
@@ -251,6 +268,8 @@ static void
 pass(struct reseq *r, struct bucket *b, struct pktbuf *pb)
 {
 	b->next = seq_after(pb->bucket_seq);
+	if (seq_diff(b->sent_top, pb->bucket_seq) < 0)
+		b->sent_top = pb->bucket_seq;
 	r->deliver(r->ctx, pb);
 }
 
@@ -341,7 +360,7 @@ start(struct reseq *r, struct bucket *b, uint32_t first, mono_t now)
 	b->started = true;
 	b->started_at = b->delivered_at = now;
 	b->first = b->next = first;
-	b->skip_top = (first - 1) & FQ_SEQ_MASK;
+	b->skip_top = b->sent_top = (first - 1) & FQ_SEQ_MASK;
 	b->generation = ++r->generation;
 }
 
@@ -435,6 +454,7 @@ hold(struct reseq *r, struct bucket *b, struct pktbuf *pb, mono_t now)
 {
 	uint32_t seq = pb->bucket_seq;
 	int32_t new = missing(b, seq);
+	bool was_sent = is_sent(b);
 
 	if (!insert(b, pb))
 		return drop_copy(r, pb);
@@ -445,7 +465,9 @@ hold(struct reseq *r, struct bucket *b, struct pktbuf *pb, mono_t now)
 	r->stats.packets++;
 	r->stats.packets_of[pb->link % LINKS_MAX]++;
 	r->stats.bytes += pb->len;
-	if (pb == TAILQ_FIRST(&b->held))
+	if (!pb->ahead && seq_diff(seq, b->sent_top) > 0)
+		b->sent_top = seq;
+	if (pb == TAILQ_FIRST(&b->held) || was_sent != is_sent(b))
 		await(r, b, now);
 	if (find_room(r, b, pb))
 		return RESEQ_HELD;

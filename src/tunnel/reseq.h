@@ -23,6 +23,8 @@
 #define RESEQ_HOLD_MAX (600 * NSEC_PER_MSEC)
 /* However slow that line is. */
 #define RESEQ_EXPECT_MAX (1 * NSEC_PER_SEC)
+/* What is not known to have been sent at all is waited for so long. */
+#define RESEQ_UNSENT_MAX (2 * NSEC_PER_SEC)
 /* A packet of a hole that was given up is of use for so long; so is one from
  * before the first that came of its bucket. */
 #define RESEQ_LATE_MAX (1 * NSEC_PER_SEC)
@@ -60,8 +62,8 @@ void reseq_free(struct reseq *r);
 void reseq_reset(struct reseq *r);
 /*
  * Takes over a packet with bucket, bucket_seq, priority (which has a bucket
- * space of its own), stamp, link (which brought it) and prev_link (which
- * carried its predecessor in the bucket).
+ * space of its own), ahead, stamp, link (which brought it) and prev_link
+ * (which carried its predecessor in the bucket).
  */
 enum reseq_fate reseq_input(struct reseq *r, struct pktbuf *pb, mono_t now);
 /* The sender will not send that packet again.  Takes effect in its turn, unless

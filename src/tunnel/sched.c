@@ -49,15 +49,11 @@ work(const struct link *l, size_t len)
 bool
 sched_is_worth_it(const struct tunnel *t, const struct link *l)
 {
-	mono_t later = link_delay(l) - t->delay_min, drain;
+	const struct fq_stats *waiting = fq_stats(t->fq);
 
-	if (later <= 0)
-		return true;
-	if (later > SCHED_SPREAD_MAX)
-		return false;
-	drain = (mono_t)(fq_stats(t->fq)->bytes * (uint64_t)NSEC_PER_SEC /
-			 l->faster_Bps);
-	return later <= l->delay.var + drain;
+	return !l->starved &&
+	       link_delay(l) - t->delay_min <= SCHED_SPREAD_MAX &&
+	       waiting->bytes + waiting->again_bytes >= l->ahead_of.least_bytes;
 }
 
 struct link *

@@ -14,6 +14,7 @@
 #define SHRUNK_PATIENCE (2 * NSEC_PER_SEC)
 #define SHRUNK_GAP (10 * NSEC_PER_SEC)
 #define LOSSY 0.002
+#define ROOM_MAX (100 * NSEC_PER_MSEC)
 #define REPAIR_TIME (5 * NSEC_PER_MSEC) /* of a loss, beyond a round trip */
 #define CODEL_INTERVAL (100 * NSEC_PER_MSEC)
 #define QUEUE_MIN (128 * 1024) /* bytes, however slow the lines are */
@@ -21,6 +22,7 @@
 /* The least and the greatest delay of the links in use, and their rates. */
 struct bond_shape {
 	mono_t delay_min, delay_max;
+	mono_t late; /* by what a byte comes later than by the fastest line */
 	uint64_t rate_Bps;
 	mono_t jitter;	    /* the greatest deviation of a delay */
 	bool lossy;	    /* packets have to be sent again all the time */
@@ -74,19 +76,65 @@ compare_delays(struct tunnel *t)
 	}
 }
 
-/* What the links that are faster than this one can take. */
+/* rate x span, in bytes; rates up to 1 TB/s and spans up to 10 s fit. */
 static uint64_t
-faster_than(const struct tunnel *t, const struct link *l)
+bytes_in(uint64_t rate_Bps, mono_t span)
+{
+	return rate_Bps * (uint64_t)(span / NSEC_PER_USEC) / 1000000;
+}
+
+/* What faster links bring to the peer in the time that a packet takes by l. */
+static uint64_t
+brought_before(const struct tunnel *t, const struct link *l, mono_t delay)
 {
 	uint64_t sum = 0;
 
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		const struct link *o = &t->links[i];
 
-		if (o->in_use && link_delay(o) < link_delay(l))
-			sum += o->pacer.rate_Bps;
+		if (o->in_use && o != l && link_delay(o) < delay)
+			sum +=
+			    bytes_in(o->pacer.rate_Bps, delay - link_delay(o));
 	}
-	return sum == 0 ? 1 : sum;
+	return sum;
+}
+
+/* When a slower link is worth it, see doc/engine.rst. */
+static void
+tune_ahead(const struct tunnel *t, struct link *l, mono_t delay_min)
+{
+	mono_t delay = link_delay(l);
+
+	l->ahead_of.later = delay - delay_min;
+	l->ahead_of.bytes = brought_before(t, l, delay);
+	l->ahead_of.least_bytes =
+	    brought_before(t, l, delay - l->delay.var) * 3 / 4;
+}
+
+/* Of the links that are not too late for the queue. */
+static void
+spread_of(const struct tunnel *t, struct bond_shape *b)
+{
+	uint64_t bytes = 0, rate_Bps = 0;
+
+	b->delay_max = b->delay_min;
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		const struct link *l = &t->links[i];
+		mono_t later = link_delay(l) - b->delay_min;
+
+		if (!l->in_use)
+			continue;
+		if (later > SCHED_SPREAD_MAX) {
+			b->total_Bps -= l->pacer.rate_Bps;
+			continue;
+		}
+		if (link_delay(l) > b->delay_max)
+			b->delay_max = link_delay(l);
+		rate_Bps += l->pacer.rate_Bps;
+		bytes += bytes_in(l->pacer.rate_Bps, later);
+	}
+	if (rate_Bps > 0)
+		b->late = (mono_t)(bytes * NSEC_PER_SEC / rate_Bps);
 }
 
 static void
@@ -115,22 +163,13 @@ shape_of(struct tunnel *t, struct bond_shape *b)
 		b->lossy |= loss_meter_value(&l->tx_loss) > LOSSY;
 		if (link_delay(l) < b->delay_min)
 			b->delay_min = link_delay(l);
-		l->faster_Bps = faster_than(t, l);
 	}
 	if (b->links == 0)
 		b->delay_min = 0;
-	b->delay_max = b->delay_min;
-	for (unsigned i = 0; i < LINKS_MAX; i++) {
-		const struct link *l = &t->links[i];
-		mono_t delay = link_delay(l);
-
-		if (!l->in_use)
-			continue;
-		if (delay > b->delay_min + SCHED_SPREAD_MAX)
-			b->total_Bps -= l->pacer.rate_Bps;
-		else if (delay > b->delay_max)
-			b->delay_max = delay;
-	}
+	spread_of(t, b);
+	for (unsigned i = 0; i < LINKS_MAX; i++)
+		if (t->links[i].in_use)
+			tune_ahead(t, &t->links[i], b->delay_min);
 }
 
 void
@@ -139,13 +178,6 @@ tunnel_shrunk(struct tunnel *t, mono_t now)
 	/* A line that comes and goes must not switch CoDel off. */
 	if (t->shrunk_at == 0 || now - t->shrunk_at >= SHRUNK_GAP)
 		t->shrunk_at = now;
-}
-
-/* rate x span, in bytes; rates up to 1 TB/s and spans up to 10 s fit. */
-static uint64_t
-bytes_in(uint64_t rate_Bps, mono_t span)
-{
-	return rate_Bps * (uint64_t)(span / NSEC_PER_USEC) / 1000000;
 }
 
 /*
@@ -157,7 +189,8 @@ bytes_in(uint64_t rate_Bps, mono_t span)
 static mono_t
 wait_of(const struct bond_shape *b)
 {
-	mono_t wait = b->delay_max - b->delay_min + 2 * b->jitter;
+	mono_t wait = b->delay_max - b->delay_min +
+		      mono_earlier(2 * b->late, ROOM_MAX) + 2 * b->jitter;
 
 	return b->lossy ? wait + 4 * b->delay_min + 2 * REPAIR_TIME : wait;
 }

@@ -241,9 +241,13 @@ send_next(struct tunnel *t, mono_t now)
 	struct link *l;
 	struct pktbuf *pb;
 
-	if (fq_empty(t->fq) || (l = sched_next(t, now)) == NULL ||
-	    (pb = fq_dequeue(t->fq, now)) == NULL)
+	if (fq_empty(t->fq) || (l = sched_next(t, now)) == NULL)
 		return false;
+	pb = fq_dequeue_ahead(t->fq, &l->ahead_of, now);
+	if (pb == NULL) {
+		l->starved = true;
+		return true;
+	}
 	if (arq_is_late(pb, now)) {
 		arq_skip(t, pb);
 		pktbuf_free(t->pool, pb);
@@ -263,6 +267,8 @@ pump(struct tunnel *t, mono_t now)
 	size_t n = 0;
 	bool waiting;
 
+	for (unsigned i = 0; i < LINKS_MAX; i++)
+		t->links[i].starved = false;
 	while (n < PUMP_MAX && (arq_send(t, now) || send_next(t, now)))
 		n++;
 	waiting = !fq_empty(t->fq);

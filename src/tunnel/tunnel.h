@@ -159,8 +159,9 @@ void tunnel_shrunk(struct tunnel *t, mono_t now);
 
 /* sched.c */
 /* A link whose packets come this much later than those of the fastest carries
- * no flow that could fill it: its wait would stop the flow. */
-#define SCHED_SPREAD_MAX (150 * NSEC_PER_MSEC)
+ * none of the queue: farther than that is no satellite, and a flow would need a
+ * queue of that length.  It takes over when those fail. */
+#define SCHED_SPREAD_MAX (400 * NSEC_PER_MSEC)
 /* The link for the next packet of the queue, or NULL while none has credit. */
 struct link *sched_next(struct tunnel *t, mono_t now);
 /* For a packet of a sparse flow: the link on which it arrives first, among

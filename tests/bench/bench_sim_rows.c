@@ -68,6 +68,7 @@ const struct bench_row bench_rows[] = {
 	    .line = { LINE(40, 35), LINE_JL(20, 320, 20, 0.5) }, LATE },
 	{ "congested", .n = 2,
 	    .line = { LINE_JL(20, 50, 20, 2), LINE_JL(15, 60, 25, 2) }, LATE },
+	{ "dsl_geo", .n = 2, .line = { LINE(5, 20), LINE(50, 320) }, LATE },
 	{ "norate_eq2", EQ2, .no_rates = true, .queue_ms = 300 },
 	{ "norate_uneq3", UNEQ3, .no_rates = true, .queue_ms = 300 },
 	{ "blackhole_eq2", EQ2, .scenario = bench_blackhole },

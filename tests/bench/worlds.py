@@ -72,7 +72,8 @@ WORLDS = {
     "updown": (Wire(10, 10, down=100), Wire(5, 30, down=30)),
 }
 
-# Published for a multipath-QUIC tunnel.
+# Published for a multipath-QUIC tunnel; the last one is ours: where the fat
+# line is the far one.
 ENVIRONMENTS = {
     "baseline": environment("20/50", "20/50"),
     "rtt_40": environment("20/50", "40/50"),
@@ -90,6 +91,7 @@ ENVIRONMENTS = {
     "lte_starlink": environment("35/40/8", "50/100/25/1"),
     "lte_geo": environment("35/40", "320/20/20/0.5"),
     "congested": environment("50/20/20/2", "60/15/25/2"),
+    "dsl_geo": environment("20/5", "320/50"),
 }
 
 

@@ -38,6 +38,7 @@ struct world {
 	unsigned cut; /* line, FAILING */
 	/* what each line carried at the beginning of a span, by end */
 	uint64_t before[2][LINKS_MAX];
+	bool missed[2][LINKS_MAX]; /* it was not in use all the time */
 	struct sim_flow *load, *sparse, *urgent, *back;
 	struct sim_bulk *bulk;
 	bool sampling;
@@ -59,6 +60,9 @@ sample(struct sim *s, void *arg)
 	if (!w->sampling)
 		return;
 	watch_check(&w->watch);
+	for (int end = 0; end < 2; end++)
+		for (unsigned i = 0; i < s->setup.lines; i++)
+			w->missed[end][i] |= !sim_link(s, end, i)->in_use;
 	/* Nothing is lost, so nobody may think so. */
 	for (unsigned i = 0; w->kind == GOOD && i < s->setup.lines; i++)
 		HOLDS(w, sim_link(s, CLIENT, i)->in_use &&
@@ -204,6 +208,7 @@ set_bounds(struct world *w)
 	w->watch.in_order = w->kind == GOOD;
 	w->watch.paced = w->kind != WRONG && w->kind != ODD;
 	w->watch.spread = spread;
+	w->watch.delay_max = w->delay_max;
 	w->watch.hold =
 	    least(RESEQ_HOLD_MAX, 4 * (slowest + 5 * MSEC) + 8 * w->jitter / 2);
 	if (w->watch.hold < RESEQ_HOLD)
@@ -236,6 +241,7 @@ begin_span(struct world *w)
 	for (int end = 0; end < 2; end++)
 		for (unsigned i = 0; i < w->su.lines; i++)
 			w->before[end][i] = w->s->line[i].dir[end].bytes;
+	memset(w->missed, 0, sizeof(w->missed));
 }
 
 /*
@@ -259,7 +265,10 @@ check_shares(struct world *w, int end, mono_t span)
 
 		if (s->line[i].dir[end].cut)
 			continue;
-		if (later + 10 * MSEC < SCHED_SPREAD_MAX)
+		/* A burst of losses can swallow all that shows a line alive. */
+		if (w->kind == LOSSY && w->missed[end][i])
+			HOLDS(w, got >= rated / 2);
+		else if (later + 10 * MSEC < SCHED_SPREAD_MAX)
 			HOLDS(w, got >= rated * 9 / 10);
 		/* What is sent again may go by any. */
 		if (w->kind == GOOD && later - 10 * MSEC > SCHED_SPREAD_MAX)
@@ -370,11 +379,12 @@ check_order(struct world *w)
 		if (w->kind == GOOD)
 			HOLDS(w, st->deadlines == 0 && st->late == 0 &&
 				     st->skipped == 0);
-		/* What waits for a hole, and for the next one; and for what
-		 * real lines queue. */
+		/* What waits for a hole, and for the next one; for its turn,
+		 * which may come late; and for what real lines queue. */
 		if (w->kind != WRONG &&
 		    sum_of(w, 1 - i) *
-			    (uint64_t)((w->watch.spread + 2 * w->watch.hold) /
+			    (uint64_t)((3 * w->watch.spread +
+					   2 * w->watch.hold) /
 				       MSEC) /
 			    1000 <
 			w->s->end[i].t->conf->memory_bytes / 4)

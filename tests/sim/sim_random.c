@@ -223,7 +223,8 @@ live(uint64_t seed)
 	uint64_t r = seed * 7919 + 13;
 	struct sim_setup su = random_setup(seed, &r);
 	struct sim *s = sim_new(&su);
-	struct watch w = { .spread = RESEQ_EXPECT_MAX };
+	struct watch w = { .spread = RESEQ_EXPECT_MAX,
+		.delay_max = RESEQ_EXPECT_MAX };
 
 	watch = NULL;
 	if (is_clear(&su)) {

@@ -15,6 +15,7 @@
 #define IDLE_MAX (2 * MSEC)
 #define HOLD_SLACK (3 * MSEC)
 #define ALIKE (10 * MSEC)
+#define FEW (3 * SIM_MTU) /* bytes of a flow that is hardly bulk */
 
 static struct watch *current; /* of callbacks that know only the flow */
 
@@ -91,6 +92,7 @@ note_data(struct watch *w, const struct sim_dgram *d)
 	if (p->sends++ == 0) {
 		p->first_at = now;
 		p->priority = (in.flags & WIRE_F_PRIORITY) != 0;
+		p->ahead = (in.flags & WIRE_F_AHEAD) != 0;
 		p->bucket = in.bucket;
 		p->seq = in.bucket_seq;
 		w->first_bytes[d->from] += len;
@@ -172,21 +174,42 @@ check_late(struct watch *w, const struct sim_flow *f, int at, uint64_t id)
 	    w->s->now - p->first_at >= RESEQ_HOLD || was_skipped(w, 1 - at, p));
 }
 
+/* A packet of a slower line may leave before those before it. */
+static void
+note_sent(struct watch *w, struct watch_flow *wf, int at, uint64_t id)
+{
+	const struct watch_packet *p = packet_of(w, id);
+
+	for (uint64_t i = wf->highest[at] + 1; i <= id; i++) {
+		const struct watch_packet *o = packet_of(w, i);
+
+		if (o->bucket == p->bucket && o->priority == p->priority &&
+		    o->first_at > wf->sent_at[at])
+			wf->sent_at[at] = o->first_at;
+	}
+}
+
 /* It could come when it had arrived, and what was missing before it could
  * come by the slowest line, or when the one before it had come out. */
 static void
 check_wait(struct watch *w, struct watch_flow *wf, int at,
     const struct watch_packet *p)
 {
-	mono_t now = w->s->now, from = p->arrived_at + w->spread;
+	mono_t now = w->s->now, left = p->last_at;
+	mono_t from = p->arrived_at + w->spread;
+	mono_t hold = p->ahead ? RESEQ_UNSENT_MAX : w->hold;
 
-	if (now - p->last_at > w->waited)
-		w->waited = now - p->last_at;
+	if (left < wf->sent_at[at])
+		left = wf->sent_at[at];
+	if (now - left > w->waited)
+		w->waited = now - left;
 	if (from < wf->got_at[at])
 		from = wf->got_at[at];
+	if (from < wf->sent_at[at] + w->delay_max)
+		from = wf->sent_at[at] + w->delay_max;
 	if (now - from > w->hole_waits)
 		w->hole_waits = now - from;
-	WATCH_MUST(w, now - from <= w->hold + HOLD_SLACK);
+	WATCH_MUST(w, now - from <= hold + HOLD_SLACK);
 }
 
 static void
@@ -203,6 +226,7 @@ on_packet(struct sim *s, struct sim_flow *f, int at, const struct sim_packet *p)
 	if (p->id < wf->highest[at])
 		check_late(w, f, at, p->id);
 	else {
+		note_sent(w, wf, at, p->id);
 		wf->highest[at] = p->id;
 		check_wait(w, wf, at, wp);
 	}
@@ -236,13 +260,16 @@ is_due(const struct watch *w, int end, unsigned line)
 	const struct sim *s = w->s;
 	const struct sim_dir *dir = &s->line[line].dir[end];
 	mono_t least = MONO_NEVER, later;
-	uint64_t queued = fq_stats(s->end[end].t->fq)->bytes;
+	const struct fq_stats *fs = fq_stats(s->end[end].t->fq);
+	uint64_t few = fs->flows * FEW, queued = fs->bytes;
 
 	for (unsigned i = 0; i < s->setup.lines; i++)
 		if (s->line[i].dir[end].delay < least)
 			least = s->line[i].dir[end].delay;
 	if (faster(w, end, line) == 0)
 		return queued > 0;
+	/* Short queues have no share of it. */
+	queued -= queued < few ? queued : few;
 	later = dir->delay - least + 2 * ALIKE;
 	return later <= SCHED_SPREAD_MAX &&
 	       queued * 1000 / faster(w, end, line) >= (uint64_t)(later / MSEC);

@@ -17,6 +17,7 @@
 struct watch_packet {
 	uint8_t sends;
 	bool priority;
+	bool ahead; /* of its turn, by a slower line */
 	uint16_t bucket;
 	uint32_t seq;			      /* in its bucket */
 	mono_t first_at, last_at, arrived_at; /* 0: not yet */
@@ -26,6 +27,7 @@ struct watch_flow {
 	sim_packet_fn *inner; /* the flow's own */
 	/* by the end where packets come out */
 	uint64_t first[2], highest[2]; /* ids */
+	mono_t sent_at[2]; /* latest of what came out, and of those before */
 	mono_t got_at[2];
 	mono_t gap[2]; /* longest without a packet */
 };
@@ -38,7 +40,8 @@ struct watch {
 	bool anew;     /* an end began anew, and with it all numbers */
 	bool paced;    /* rates and delays of the lines are what they seem */
 	mono_t spread; /* between the lines, jitter included */
-	mono_t hold;   /* the longest for one hole */
+	mono_t delay_max;
+	mono_t hold; /* the longest for one hole */
 	/* state */
 	struct watch_packet *packets; /* by id */
 	size_t npackets;

@@ -30,11 +30,13 @@
 	suite(conf_text) \
 	suite(pktbuf) \
 	suite(flow) \
+	suite(flowq) \
 	suite(icmp) \
 	suite(fragment) \
 	suite(codel) \
 	suite(fq) \
 	suite(fq_again) \
+	suite(fq_ahead) \
 	suite(reseq) \
 	suite(reseq_bad) \
 	suite(reseq_copies) \

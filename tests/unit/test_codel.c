@@ -56,13 +56,14 @@ fake_mark(void *ctx, struct pktbuf *pb)
 	return f->ecn;
 }
 
-static void
+static bool
 fake_drop(void *ctx, struct pktbuf *pb)
 {
 	struct fake *f = ctx;
 
 	(void)pb;
 	f->drops++;
+	return true;
 }
 
 static const struct codel_queue queue = { fake_take, fake_mark, fake_drop,

@@ -1,0 +1,191 @@
+/*
+ * Two lists.  That of the fresh packets is placed from its head on as far as
+ * somebody has taken from behind, which is about as far as the next one will:
+ * so each packet is passed once, and finding one costs little.
+ */
+#include "config.h"
+
+#include "tunnel/flowq.h"
+
+void
+flowq_init(struct flowq *q)
+{
+	*q = (struct flowq){ 0 };
+	TAILQ_INIT(&q->fresh);
+	TAILQ_INIT(&q->again);
+}
+
+bool
+flowq_is_empty(const struct flowq *q)
+{
+	return q->packets + q->again_packets == 0;
+}
+
+/* --- fresh ones --- */
+
+void
+flowq_append(struct flowq *q, struct pktbuf *pb)
+{
+	TAILQ_INSERT_TAIL(&q->fresh, pb, entry);
+	q->packets++;
+	q->bytes += pb->len;
+}
+
+static void
+count_placed(struct flowq *q, const struct pktbuf *pb)
+{
+	q->placed++;
+	q->placed_bytes += pb->len;
+}
+
+static void
+uncount_placed(struct flowq *q, struct pktbuf *pb)
+{
+	if (q->last_placed == pb)
+		q->last_placed = TAILQ_PREV(pb, pktbuf_list, entry);
+	q->placed--;
+	q->placed_bytes -= pb->len;
+}
+
+void
+flowq_remove(struct flowq *q, struct pktbuf *pb)
+{
+	if (pb->placed)
+		uncount_placed(q, pb);
+	TAILQ_REMOVE(&q->fresh, pb, entry);
+	q->packets--;
+	q->bytes -= pb->len;
+}
+
+void
+flowq_put_back(struct flowq *q, struct pktbuf *pb)
+{
+	TAILQ_INSERT_HEAD(&q->fresh, pb, entry);
+	q->packets++;
+	q->bytes += pb->len;
+	if (q->last_placed == NULL)
+		q->last_placed = pb;
+	count_placed(q, pb);
+}
+
+static void
+take_number(struct flowq *q, struct pktbuf *pb)
+{
+	pb->bucket_seq = q->next_seq;
+	q->next_seq = (q->next_seq + 1) & FQ_SEQ_MASK;
+}
+
+void
+flowq_number(struct flowq *q, struct pktbuf *pb)
+{
+	if (!pb->placed)
+		take_number(q, pb);
+	pb->placed = false;
+}
+
+struct pktbuf *
+flowq_first_loose(const struct flowq *q)
+{
+	return q->last_placed == NULL ? TAILQ_FIRST(&q->fresh)
+				      : TAILQ_NEXT(q->last_placed, entry);
+}
+
+static void
+place(struct flowq *q, struct pktbuf *pb, mono_t due_at)
+{
+	take_number(q, pb);
+	pb->placed = true;
+	pb->due_at = due_at;
+	q->last_placed = pb;
+	count_placed(q, pb);
+}
+
+/* Of the placed ones, of which the last has as many bytes before it. */
+static struct pktbuf *
+find_placed(const struct flowq *q, size_t ahead_bytes)
+{
+	struct pktbuf *pb = q->last_placed, *prev;
+	size_t before = q->placed_bytes - pb->len;
+
+	while ((prev = TAILQ_PREV(pb, pktbuf_list, entry)) != NULL &&
+	       before >= ahead_bytes + prev->len) {
+		before -= prev->len;
+		pb = prev;
+	}
+	return pb;
+}
+
+struct pktbuf *
+flowq_find(struct flowq *q, size_t ahead_bytes, mono_t due_at)
+{
+	struct pktbuf *pb = flowq_first_loose(q);
+
+	if (q->last_placed != NULL &&
+	    q->placed_bytes - q->last_placed->len >= ahead_bytes)
+		return find_placed(q, ahead_bytes);
+	if (pb == NULL)
+		return q->last_placed;
+	while (q->placed_bytes < ahead_bytes && TAILQ_NEXT(pb, entry) != NULL) {
+		place(q, pb, due_at);
+		pb = TAILQ_NEXT(pb, entry);
+	}
+	return pb;
+}
+
+bool
+flowq_is_overdue(const struct flowq *q, mono_t now)
+{
+	const struct pktbuf *first = TAILQ_FIRST(&q->fresh);
+
+	return first != NULL && first->placed && now > first->due_at;
+}
+
+/* --- those that were sent before --- */
+
+static bool
+goes_before(const struct pktbuf *a, const struct pktbuf *b)
+{
+	return ((a->bucket_seq - b->bucket_seq) & (FQ_SEQ_MASK + 1) / 2) != 0;
+}
+
+/* Mostly the first or the last of all. */
+void
+flowq_insert_again(struct flowq *q, struct pktbuf *pb)
+{
+	struct pktbuf *at = TAILQ_FIRST(&q->again);
+
+	pb->again = true;
+	q->again_packets++;
+	q->again_bytes += pb->len;
+	if (at == NULL || goes_before(pb, at)) {
+		TAILQ_INSERT_HEAD(&q->again, pb, entry);
+		return;
+	}
+	at = TAILQ_LAST(&q->again, pktbuf_list);
+	while (goes_before(pb, at))
+		at = TAILQ_PREV(at, pktbuf_list, entry);
+	TAILQ_INSERT_AFTER(&q->again, at, pb, entry);
+}
+
+void
+flowq_remove_again(struct flowq *q, struct pktbuf *pb)
+{
+	TAILQ_REMOVE(&q->again, pb, entry);
+	pb->again = false;
+	q->again_packets--;
+	q->again_bytes -= pb->len;
+}
+
+struct pktbuf *
+flowq_find_again(struct flowq *q, size_t ahead_bytes)
+{
+	struct pktbuf *pb = TAILQ_FIRST(&q->again);
+	size_t before = 0;
+
+	while (pb != NULL && before < ahead_bytes &&
+	       TAILQ_NEXT(pb, entry) != NULL) {
+		before += pb->len;
+		pb = TAILQ_NEXT(pb, entry);
+	}
+	return pb;
+}
