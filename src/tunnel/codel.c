@@ -72,7 +72,11 @@ continue_dropping(struct codel *c, const struct codel_params *p,
 		}
 		dropped = q->drop(q->ctx, pb);
 		pb = take(c, p, q, now, &ok_to_drop);
-		if (dropped && ok_to_drop)
+		if (!dropped) {
+			c->count--; /* it remains due */
+			break;
+		}
+		if (ok_to_drop)
 			c->drop_next_at += codel_gap(p->interval, c->count);
 		else
 			c->dropping = false;

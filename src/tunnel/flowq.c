@@ -1,11 +1,13 @@
 /*
  * Two lists.  That of the fresh packets is placed from its head on as far as
- * somebody has taken from behind, which is about as far as the next one will:
- * so each packet is passed once, and finding one costs little.
+ * somebody has taken from behind, so each packet is passed once.  A search
+ * among those that are placed is bounded: it ends near what was wanted.
  */
 #include "config.h"
 
 #include "tunnel/flowq.h"
+
+#define LOOK_MAX 256 /* packets that a search passes */
 
 void
 flowq_init(struct flowq *q)
@@ -100,15 +102,35 @@ place(struct flowq *q, struct pktbuf *pb, mono_t due_at)
 	count_placed(q, pb);
 }
 
-/* Of the placed ones, of which the last has as many bytes before it. */
+/* The first packet from pb on that has so many bytes before it. */
+static struct pktbuf *
+find_forward(struct pktbuf *pb, size_t ahead_bytes)
+{
+	struct pktbuf *next;
+	size_t before = 0;
+
+	for (int i = 0; i < LOOK_MAX && before < ahead_bytes &&
+			(next = TAILQ_NEXT(pb, entry)) != NULL;
+	     i++) {
+		before += pb->len;
+		pb = next;
+	}
+	return pb;
+}
+
+/* The first placed one with so many bytes before it; the last has as many. */
 static struct pktbuf *
 find_placed(const struct flowq *q, size_t ahead_bytes)
 {
 	struct pktbuf *pb = q->last_placed, *prev;
 	size_t before = q->placed_bytes - pb->len;
 
-	while ((prev = TAILQ_PREV(pb, pktbuf_list, entry)) != NULL &&
-	       before >= ahead_bytes + prev->len) {
+	if (ahead_bytes < before / 2)
+		return find_forward(TAILQ_FIRST(&q->fresh), ahead_bytes);
+	for (int i = 0; i < LOOK_MAX &&
+			(prev = TAILQ_PREV(pb, pktbuf_list, entry)) != NULL &&
+			before >= ahead_bytes + prev->len;
+	     i++) {
 		before -= prev->len;
 		pb = prev;
 	}
@@ -130,6 +152,17 @@ flowq_find(struct flowq *q, size_t ahead_bytes, mono_t due_at)
 		pb = TAILQ_NEXT(pb, entry);
 	}
 	return pb;
+}
+
+void
+flowq_forget_places(struct flowq *q)
+{
+	for (struct pktbuf *pb = q->last_placed; pb != NULL;
+	     pb = TAILQ_PREV(pb, pktbuf_list, entry))
+		pb->placed = false;
+	q->last_placed = NULL;
+	q->placed = 0;
+	q->placed_bytes = 0;
 }
 
 bool
@@ -179,13 +212,7 @@ flowq_remove_again(struct flowq *q, struct pktbuf *pb)
 struct pktbuf *
 flowq_find_again(struct flowq *q, size_t ahead_bytes)
 {
-	struct pktbuf *pb = TAILQ_FIRST(&q->again);
-	size_t before = 0;
+	struct pktbuf *first = TAILQ_FIRST(&q->again);
 
-	while (pb != NULL && before < ahead_bytes &&
-	       TAILQ_NEXT(pb, entry) != NULL) {
-		before += pb->len;
-		pb = TAILQ_NEXT(pb, entry);
-	}
-	return pb;
+	return first == NULL ? NULL : find_forward(first, ahead_bytes);
 }

@@ -39,14 +39,18 @@ void flowq_put_back(struct flowq *q, struct pktbuf *pb);
 void flowq_number(struct flowq *q, struct pktbuf *pb);
 /* The first fresh packet that may be dropped, or NULL. */
 struct pktbuf *flowq_first_loose(const struct flowq *q);
-/* The fresh packet that has so many bytes before it, or the last one; places
- * those before it, which are to leave by due_at.  NULL when there is none. */
+/* The fresh packet that has about so many bytes before it, or the last one;
+ * places those before it, which are to leave by due_at.  NULL when there is
+ * none. */
 struct pktbuf *flowq_find(struct flowq *q, size_t ahead_bytes, mono_t due_at);
+/* The peer knows no numbers any more: those that wait get new ones. */
+void flowq_forget_places(struct flowq *q);
 /* Should the first one have left by now, as a later one has? */
 bool flowq_is_overdue(const struct flowq *q, mono_t now);
 /* One that was sent before. */
 void flowq_insert_again(struct flowq *q, struct pktbuf *pb);
 void flowq_remove_again(struct flowq *q, struct pktbuf *pb);
+/* The one that has about so many bytes before it, or NULL. */
 struct pktbuf *flowq_find_again(struct flowq *q, size_t ahead_bytes);
 
 #endif

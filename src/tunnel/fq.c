@@ -44,6 +44,7 @@ struct fq {
 	struct bucket_list new_flows, old_flows;
 	struct bucket *current; /* what CoDel works on */
 	uint32_t bulk_flows;	/* with BULK_PACKETS waiting */
+	size_t short_bytes;	/* that wait in all other flows */
 	uint64_t ahead;		/* what the bucket had that was served last */
 	/* stats */
 	struct fq_stats stats;
@@ -163,7 +164,11 @@ count_in(struct fq *fq, const struct bucket *b, const struct pktbuf *pb)
 	const struct flowq *q = &b->q;
 
 	fq->stats.flows += q->packets + q->again_packets == 1;
-	fq->bulk_flows += q->packets == BULK_PACKETS;
+	if (q->packets == BULK_PACKETS) {
+		fq->bulk_flows++;
+		fq->short_bytes -= q->bytes - pb->len;
+	} else if (q->packets < BULK_PACKETS)
+		fq->short_bytes += pb->len;
 	fq->backlogs[index_of(fq, b)] = q->bytes;
 	fq->stats.bytes += pb->len;
 	fq->stats.packets++;
@@ -175,7 +180,11 @@ count_out(struct fq *fq, const struct bucket *b, const struct pktbuf *pb)
 	const struct flowq *q = &b->q;
 
 	fq->stats.flows -= flowq_is_empty(q);
-	fq->bulk_flows -= q->packets == BULK_PACKETS - 1;
+	if (q->packets == BULK_PACKETS - 1) {
+		fq->bulk_flows--;
+		fq->short_bytes += q->bytes;
+	} else if (q->packets < BULK_PACKETS)
+		fq->short_bytes -= pb->len;
 	fq->backlogs[index_of(fq, b)] = q->bytes;
 	fq->stats.bytes -= pb->len;
 	fq->stats.packets--;
@@ -440,11 +449,12 @@ find_long(struct fq *fq, size_t least_bytes, mono_t now)
 	unsigned looks = 0;
 
 	TAILQ_FOREACH(b, &fq->old_flows, entry) {
+		if (flowq_is_empty(&b->q))
+			continue;
 		if (looks++ == LOOK_MAX)
 			break;
-		if (flowq_is_empty(&b->q) ||
-		    (b->q.bytes + b->q.again_bytes < least_bytes &&
-			!flowq_is_overdue(&b->q, now)))
+		if (b->q.bytes + b->q.again_bytes < least_bytes &&
+		    !flowq_is_overdue(&b->q, now))
 			continue;
 		if (found == NULL || lead(fq, b) < lead(fq, found))
 			found = b;
@@ -470,22 +480,41 @@ dequeue_behind(struct fq *fq, struct bucket *b, size_t ahead_bytes,
 	return pb;
 }
 
+/* What is one bulk flow's of that many bytes, of which short flows have all
+ * that they want. */
+static uint64_t
+share_of(const struct fq *fq, uint64_t bytes)
+{
+	if (bytes <= fq->short_bytes)
+		return 0;
+	return (bytes - fq->short_bytes) /
+	       (fq->bulk_flows > 1 ? fq->bulk_flows : 1);
+}
+
+static void
+charge_ahead(struct fq *fq, struct bucket *b, const struct pktbuf *pb)
+{
+	b->ahead = fq->ahead + (uint64_t)lead(fq, b);
+	if (b->ahead > fq->ahead)
+		fq->ahead = b->ahead;
+	b->ahead += pb->len;
+}
+
 struct pktbuf *
 fq_dequeue_ahead(struct fq *fq, const struct fq_ahead *ahead, mono_t now)
 {
-	uint32_t share = fq->bulk_flows > 1 ? fq->bulk_flows : 1;
 	struct pktbuf *pb = serve(fq, &fq->new_flows, now);
+	uint64_t bytes = share_of(fq, ahead->bytes);
+	uint64_t least = share_of(fq, ahead->least_bytes);
 	struct bucket *b;
 
-	if (pb == NULL && ahead->bytes == 0)
+	/* About its turn is its turn. */
+	if (pb == NULL && bytes < (uint64_t)fq->quantum_bytes)
 		return serve(fq, &fq->old_flows, now);
-	while (pb == NULL &&
-	       (b = find_long(fq, ahead->least_bytes / share, now)) != NULL) {
-		pb = dequeue_behind(
-		    fq, b, ahead->bytes / share, ahead->later, now);
-		fq->ahead += (uint64_t)lead(fq, b);
-		b->ahead = fq->ahead + (pb == NULL ? 0 : pb->len);
-	}
+	while (pb == NULL && (b = find_long(fq, least, now)) != NULL)
+		if ((pb = dequeue_behind(fq, b, bytes, ahead->later, now)) !=
+		    NULL)
+			charge_ahead(fq, b, pb);
 	return pb;
 }
 
@@ -507,10 +536,12 @@ forget_again(struct fq *fq, struct bucket *b)
 }
 
 void
-fq_forget_again(struct fq *fq)
+fq_forget_peer(struct fq *fq)
 {
-	for (unsigned n = 0; n < FQ_BUCKETS; n++)
+	for (unsigned n = 0; n < FQ_BUCKETS; n++) {
 		forget_again(fq, &fq->buckets[n]);
+		flowq_forget_places(&fq->buckets[n].q);
+	}
 }
 
 void

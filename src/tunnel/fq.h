@@ -1,8 +1,8 @@
 /*
  * The shared queue: FQ-CoDel (RFC 8290) over 1024 buckets, 8-way
  * set-associative so that flows rarely share one.  Links pull from it; a
- * packet gets its number in its bucket when it leaves, so a drop leaves no
- * hole in the numbering.
+ * packet gets its number in its bucket when it or one behind it leaves, and is
+ * not dropped any more, so a drop leaves no hole in the numbering.
  */
 #ifndef MLVPN_TUNNEL_FQ_H
 #define MLVPN_TUNNEL_FQ_H
@@ -56,7 +56,8 @@ void fq_set_params(struct fq *fq, const struct fq_params *params);
  * Takes over a classified packet.  When the limit or the pool's quota is full
  * it drops half of the fattest flow's bytes, at most 64 packets (RFC 8290,
  * 4.1.3), but never a flow's last packet.  0, or -1 if pb itself had to go (it
- * is freed), which happens only when no flow has two packets.  A packet that
+ * is freed), which happens only when no flow has one to spare beside the first
+ * and those that have their numbers.  A packet that
  * comes while nothing waits is taken whatever the limit.
  */
 int fq_enqueue(struct fq *fq, struct pktbuf *pb, mono_t now);
@@ -79,15 +80,16 @@ struct pktbuf *fq_dequeue(struct fq *fq, mono_t now);
  * The same for a line by which a packet arrives later than by others: a packet
  * whose turn will have come by then, so that nothing waits for it.  It is the
  * last one of a flow that has not so many waiting, and the first one where
- * turns have not come as expected.  NULL if no flow has what that takes, until
- * more is enqueued.  What its flow has before it gets its numbers now, and is
- * not dropped any more.
+ * turns have not come as expected.  NULL if no flow has what that takes; it may
+ * when more is enqueued or others have left.  What its flow has before it gets
+ * its numbers now, and is not dropped any more.
  */
 struct pktbuf *fq_dequeue_ahead(
     struct fq *fq, const struct fq_ahead *ahead, mono_t now);
 bool fq_empty(const struct fq *fq);
-/* Drops what was requeued. */
-void fq_forget_again(struct fq *fq);
+/* The peer began anew: drops what was requeued, and numbers that it would look
+ * for are not used. */
+void fq_forget_peer(struct fq *fq);
 /* Drops everything that waits, requeued packets too, uncounted; the numbering
  * continues. */
 void fq_purge(struct fq *fq);

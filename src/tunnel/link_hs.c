@@ -101,7 +101,7 @@ forget_peer(struct tunnel *t)
 		if (t->links[i].used)
 			link_forget_traffic(t, &t->links[i]);
 	arq_purge(t);
-	fq_forget_again(t->fq);
+	fq_forget_peer(t->fq);
 }
 
 static bool

@@ -32,6 +32,10 @@
 #define STAMP_AGE_MAX (20 * NSEC_PER_SEC)
 /* Deadlines may be missed by so much, to serve many at once. */
 #define RUN_GAP (1 * NSEC_PER_MSEC)
+/* The turn of what is skipped has come by then; no number comes twice in it. */
+#define SKIP_AGE_MAX (10 * NSEC_PER_SEC)
+/* Packets ahead of their turn that are passed in search of one in it. */
+#define LOOK_MAX 64
 /* Of struct line's delay: it wraps where stamps do. */
 #define DELAY_SHIFT 12
 
@@ -47,6 +51,7 @@ struct bucket {
 	bool started; /* next is known */
 	bool waiting; /* is on the list */
 	mono_t started_at;
+	mono_t sent_at;	     /* when sent_top came */
 	mono_t delivered_at; /* when something last came in its turn */
 	mono_t deadline;     /* while waiting */
 };
@@ -135,9 +140,11 @@ static struct number *
 find(struct reseq *r, const struct bucket *b, uint32_t seq, mono_t now)
 {
 	struct number *n = place_of(r, b, seq);
+	mono_t age_max =
+	    seq_diff(seq, b->next) >= 0 ? SKIP_AGE_MAX : RESEQ_LATE_MAX;
 
 	if (n->generation != b->generation || n->seq != seq ||
-	    now - n->at >= RESEQ_LATE_MAX)
+	    now - n->at >= age_max)
 		return NULL;
 	return n;
 }
@@ -211,7 +218,9 @@ expected_at(const struct reseq *r, const struct bucket *b, mono_t now)
 	uint32_t carriers;
 	mono_t more = 0;
 
-	while (first->ahead && TAILQ_NEXT(first, entry) != NULL)
+	for (int i = 0;
+	     i < LOOK_MAX && first->ahead && TAILQ_NEXT(first, entry) != NULL;
+	     i++)
 		first = TAILQ_NEXT(first, entry);
 	carriers = UINT32_C(1) << first->prev_link % LINKS_MAX;
 	if (seq_diff(first->bucket_seq, b->next) > 1)
@@ -241,7 +250,7 @@ await(struct reseq *r, struct bucket *b, mono_t now)
 		at = expected_at(r, b, now);
 		hold = r->hold;
 	} else {
-		at = TAILQ_FIRST(&b->held)->queued_at;
+		at = mono_later(TAILQ_FIRST(&b->held)->queued_at, b->sent_at);
 		hold = RESEQ_UNSENT_MAX;
 	}
 	b->deadline = mono_later(at, b->delivered_at) + hold;
@@ -268,8 +277,6 @@ static void
 pass(struct reseq *r, struct bucket *b, struct pktbuf *pb)
 {
 	b->next = seq_after(pb->bucket_seq);
-	if (seq_diff(b->sent_top, pb->bucket_seq) < 0)
-		b->sent_top = pb->bucket_seq;
 	r->deliver(r->ctx, pb);
 }
 
@@ -324,6 +331,9 @@ drain(struct reseq *r, struct bucket *b, mono_t now)
 		else if (!pass_over(r, b, now))
 			break;
 	}
+	/* It must not lag behind by half of all numbers. */
+	if (!is_sent(b))
+		b->sent_top = (b->next - 1) & FQ_SEQ_MASK;
 	if (pb != NULL)
 		await(r, b, now);
 	else
@@ -358,7 +368,7 @@ static void
 start(struct reseq *r, struct bucket *b, uint32_t first, mono_t now)
 {
 	b->started = true;
-	b->started_at = b->delivered_at = now;
+	b->started_at = b->sent_at = b->delivered_at = now;
 	b->first = b->next = first;
 	b->skip_top = b->sent_top = (first - 1) & FQ_SEQ_MASK;
 	b->generation = ++r->generation;
@@ -454,20 +464,24 @@ hold(struct reseq *r, struct bucket *b, struct pktbuf *pb, mono_t now)
 {
 	uint32_t seq = pb->bucket_seq;
 	int32_t new = missing(b, seq);
-	bool was_sent = is_sent(b);
+	const struct pktbuf *prev;
 
 	if (!insert(b, pb))
 		return drop_copy(r, pb);
-	if (new > 0)
+	if (new > 0 && !pb->ahead)
 		r->stats.holes += (uint64_t) new;
 	pb->queued_at = now;
 	b->nheld++;
 	r->stats.packets++;
 	r->stats.packets_of[pb->link % LINKS_MAX]++;
 	r->stats.bytes += pb->len;
-	if (!pb->ahead && seq_diff(seq, b->sent_top) > 0)
+	if (!pb->ahead && seq_diff(seq, b->sent_top) > 0) {
 		b->sent_top = seq;
-	if (pb == TAILQ_FIRST(&b->held) || was_sent != is_sent(b))
+		b->sent_at = now;
+	}
+	prev = TAILQ_PREV(pb, pktbuf_list, entry);
+	/* If it is the first, or may be the first that left in its turn. */
+	if (prev == NULL || (prev->ahead && !pb->ahead))
 		await(r, b, now);
 	if (find_room(r, b, pb))
 		return RESEQ_HELD;

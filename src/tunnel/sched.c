@@ -18,8 +18,8 @@
 /* Priority packets may borrow this much of the line's time. */
 #define AHEAD_DEBT_MAX (1 * NSEC_PER_SEC)
 #define AHEAD_HYSTERESIS (20 * NSEC_PER_MSEC)
-/* Resends borrow less. */
-#define AGAIN_DEBT_MAX (5 * NSEC_PER_MSEC)
+/* Resends and sparse flows borrow less. */
+#define DEBT_MAX (5 * NSEC_PER_MSEC)
 /* A line that lost a packet is used for it again if it is so much faster. */
 #define AGAIN_DETOUR (20 * NSEC_PER_MSEC)
 /* A wake-up is worth a few packets: sleep until there is this much credit. */
@@ -41,10 +41,9 @@ work(const struct link *l, size_t len)
 }
 
 /*
- * May a backlogged flow use this link?  Its packets wait at the other end for
- * those that it carries.  So it has to bring them there before they would have
- * left by the faster links (ECF, Lim et al. 2017); and however long the queue
- * is, never so late that the wait stops the flow.
+ * May the queue use this link?  What leaves by it now has to arrive before its
+ * flow's turn has long come, so enough has to wait (ECF, Lim et al. 2017); and
+ * the queue has to have room for that.
  */
 bool
 sched_is_worth_it(const struct tunnel *t, const struct link *l)
@@ -53,6 +52,7 @@ sched_is_worth_it(const struct tunnel *t, const struct link *l)
 
 	return !l->starved &&
 	       link_delay(l) - t->delay_min <= SCHED_SPREAD_MAX &&
+	       l->ahead_of.bytes <= t->queue_bytes &&
 	       waiting->bytes + waiting->again_bytes >= l->ahead_of.least_bytes;
 }
 
@@ -119,20 +119,18 @@ leaves_room(struct link *l, mono_t now)
 	return !l->ahead.demoted;
 }
 
-/* A sparse flow's packet does not wait for credit, but for no more than a
- * packet's worth or the pacer's depth. */
+/* A resend, and a sparse flow's packet, may borrow a little: so that the one is
+ * in time, and that the other does not take a far line instead. */
+static mono_t
+debt_max(const struct link *l)
+{
+	return mono_later(pacer_cost(&l->pacer, FULL_PACKET), DEBT_MAX);
+}
+
 static bool
 is_nearly_ready(struct link *l, mono_t now)
 {
-	return pacer_debt(&l->pacer, now) <=
-	       mono_later(pacer_cost(&l->pacer, FULL_PACKET), PACER_DEPTH);
-}
-
-/* A resend may borrow a little, so that it is in time. */
-static mono_t
-again_debt_max(const struct link *l)
-{
-	return mono_later(pacer_cost(&l->pacer, FULL_PACKET), AGAIN_DEBT_MAX);
+	return pacer_debt(&l->pacer, now) <= debt_max(l);
 }
 
 /* What keeps a link from carrying a packet, and what makes it a detour. */
@@ -185,7 +183,7 @@ sched_again(struct tunnel *t, const struct pktbuf *pb, mono_t now)
 	struct link *l =
 	    earliest(t, &(struct choice){ .carriers = pb->carriers }, now);
 
-	if (l == NULL || pacer_debt(&l->pacer, now) > again_debt_max(l))
+	if (l == NULL || pacer_debt(&l->pacer, now) > debt_max(l))
 		return NULL;
 	return l;
 }
@@ -198,7 +196,7 @@ sched_again_at(struct tunnel *t, const struct pktbuf *pb, mono_t now)
 
 	if (l == NULL)
 		return MONO_NEVER;
-	return pacer_ready_at(&l->pacer) - again_debt_max(l) + WAKE_CREDIT;
+	return pacer_ready_at(&l->pacer) - debt_max(l) + WAKE_CREDIT;
 }
 
 struct link *

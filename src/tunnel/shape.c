@@ -134,7 +134,7 @@ spread_of(const struct tunnel *t, struct bond_shape *b)
 		bytes += bytes_in(l->pacer.rate_Bps, later);
 	}
 	if (rate_Bps > 0)
-		b->late = (mono_t)(bytes * NSEC_PER_SEC / rate_Bps);
+		b->late = (mono_t)(bytes * 1000000 / rate_Bps) * NSEC_PER_USEC;
 }
 
 static void
@@ -181,8 +181,9 @@ tunnel_shrunk(struct tunnel *t, mono_t now)
 }
 
 /*
- * What packets wait for others beyond the lines' delays, of slower lines, late
- * ones, and those that are sent again.  A flow's round trip is longer by that.
+ * What packets wait beyond the fastest line's delay: in the queue, so that
+ * slower lines are worth it, and for others that are late or sent again.  A
+ * flow's round trip is longer by that.
  * Where packets are lost it is the wait for two of them: it varies so much that
  * CUBIC, when it gives way, would leave the lines empty with less.
  */
@@ -212,7 +213,7 @@ tune_queue(struct tunnel *t, const struct bond_shape *b)
 		bytes = QUEUE_MIN;
 	if (bytes > most)
 		bytes = most;
-	p.limit_bytes = (size_t)bytes;
+	p.limit_bytes = t->queue_bytes = (size_t)bytes;
 	fq_set_params(t->fq, &p);
 }
 

@@ -79,20 +79,22 @@ struct tunnel {
 	struct pktbuf_pool *pool;
 	struct fq *fq;
 	struct flow_key flow_key;
-	uint64_t vtime;	   /* of the link served last */
-	mono_t delay_min;  /* one way, of the fastest link in use */
-	mono_t delay_max;  /* ... and of the slowest */
-	uint64_t rate_Bps; /* of the links in use together */
-	bool trials;	   /* a link is on trial, or quiet */
-	bool untuned;	   /* delays or rates changed since tunnel_retune */
-	mono_t shrunk_at;  /* a link in use failed, others not long before */
+	uint64_t vtime;	    /* of the link served last */
+	mono_t delay_min;   /* one way, of the fastest link in use */
+	mono_t delay_max;   /* ... and of the slowest */
+	uint64_t rate_Bps;  /* of the links in use together */
+	size_t queue_bytes; /* that the queue may hold */
+	bool trials;	    /* a link is on trial, or quiet */
+	bool untuned;	    /* delays or rates changed since tunnel_retune */
+	mono_t shrunk_at;   /* a link in use failed, others not long before */
 	mono_t keepalive_due_at;
 	bool busy;		 /* packets flowed since the last keepalive */
 	uint32_t path_mtu_bytes; /* the longest packet that both devices take */
 	mono_t too_big_at;	 /* no earlier answer to a longer one */
-	uint32_t ahead_seq[FQ_BUCKETS];	  /* of the next priority packets */
-	uint8_t prev_link[2][FQ_BUCKETS]; /* wire id used last; [1] for those */
-	struct reseq *reseq;		  /* of what the peer sends */
+	uint32_t ahead_seq[FQ_BUCKETS]; /* of the next priority packets */
+	/* wire id that carried the last one in its turn; [1] for those */
+	uint8_t prev_link[2][FQ_BUCKETS];
+	struct reseq *reseq; /* of what the peer sends */
 	struct arq arq;
 	struct feedback feedback;
 	uint64_t peer_instance;	 /* whose numbers it knows */

@@ -47,10 +47,8 @@ enum wire_type {
 /* Flags of the inner header. */
 #define WIRE_F_PARTIAL_CSUM 0x01 /* the receiving kernel completes it */
 #define WIRE_F_PRIORITY 0x02	 /* bucket space of its own */
-#define WIRE_F_AHEAD                                                           \
-	0x04		 /* those before it in its bucket were not sent yet    \
-			  */
-#define WIRE_F_ECHO 0x08 /* CONTROL: echo_stamp is valid */
+#define WIRE_F_AHEAD 0x04	 /* left before those before it */
+#define WIRE_F_ECHO 0x08	 /* CONTROL: echo_stamp is valid */
 
 /* What a CONTROL packet is; in its inner header. */
 enum wire_control {

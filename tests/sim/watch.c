@@ -15,7 +15,6 @@
 #define IDLE_MAX (2 * MSEC)
 #define HOLD_SLACK (3 * MSEC)
 #define ALIKE (10 * MSEC)
-#define FEW (3 * SIM_MTU) /* bytes of a flow that is hardly bulk */
 
 static struct watch *current; /* of callbacks that know only the flow */
 
@@ -260,16 +259,13 @@ is_due(const struct watch *w, int end, unsigned line)
 	const struct sim *s = w->s;
 	const struct sim_dir *dir = &s->line[line].dir[end];
 	mono_t least = MONO_NEVER, later;
-	const struct fq_stats *fs = fq_stats(s->end[end].t->fq);
-	uint64_t few = fs->flows * FEW, queued = fs->bytes;
+	uint64_t queued = fq_stats(s->end[end].t->fq)->bytes;
 
 	for (unsigned i = 0; i < s->setup.lines; i++)
 		if (s->line[i].dir[end].delay < least)
 			least = s->line[i].dir[end].delay;
 	if (faster(w, end, line) == 0)
 		return queued > 0;
-	/* Short queues have no share of it. */
-	queued -= queued < few ? queued : few;
 	later = dir->delay - least + 2 * ALIKE;
 	return later <= SCHED_SPREAD_MAX &&
 	       queued * 1000 / faster(w, end, line) >= (uint64_t)(later / MSEC);

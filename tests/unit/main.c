@@ -38,8 +38,10 @@
 	suite(fq_again) \
 	suite(fq_ahead) \
 	suite(reseq) \
+	suite(reseq_ahead) \
 	suite(reseq_bad) \
 	suite(reseq_copies) \
+	suite(reseq_queue) \
 	suite(pacer) \
 	suite(delay) \
 	suite(rate) \

@@ -143,17 +143,17 @@ START_TEST(a_sparse_flow_is_served_first_from_its_head)
 }
 END_TEST
 
-/* A third one that has less waiting than a bulk flow does not count. */
+/* A third one that has less waiting than a bulk flow has all its 3 packets. */
 START_TEST(of_two_bulk_flows_each_has_half)
 {
 	put_row(1, 20);
 	put_row(2, 20);
 	put_row(3, 5);
 	ck_assert_uint_eq(fq_stats(fq)->flows, 3);
-	ck_assert_int_eq(came(36 * LEN + 2, 10 * LEN), -1);
-	ck_assert_int_eq(came(36 * LEN, 10 * LEN), 7);
-	ck_assert_int_eq(came(36 * LEN, 10 * LEN), 7);
-	ck_assert_int_eq(came(36 * LEN, 10 * LEN), -1);
+	ck_assert_int_eq(came(39 * LEN + 2, 13 * LEN), -1);
+	ck_assert_int_eq(came(39 * LEN, 13 * LEN), 7);
+	ck_assert_int_eq(came(39 * LEN, 13 * LEN), 7);
+	ck_assert_int_eq(came(39 * LEN, 13 * LEN), -1);
 }
 END_TEST
 
@@ -183,8 +183,11 @@ END_TEST
 
 START_TEST(sent_again_is_the_first_of_its_flow)
 {
+	struct fq_params p = params;
 	struct pktbuf *sent[4];
 
+	p.quantum_bytes = LEN;
+	fq_set_params(fq, &p);
 	put_row(1, 30);
 	for (size_t i = 0; i < 4; i++)
 		sent[i] = take(0, 0);

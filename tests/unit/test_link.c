@@ -73,6 +73,76 @@ START_TEST(what_will_never_leave_is_tried_a_few_times)
 }
 END_TEST
 
+/* --- places --- */
+
+#define PLACES 100
+
+/* Two lines, the first of which is slower; some of what waits leaves. */
+static void
+send_by_far_and_near(void)
+{
+	two_links();
+	t->links[0].srtt += 2 * 20 * MS;
+	tunnel_retune(t);
+	for (int i = 0; i < PLACES; i++)
+		input(1, 1250);
+	run_for(15 * MS);
+}
+
+/* Though it is the slower line that takes the first one, if that is overdue. */
+START_TEST(what_leaves_ahead_says_so_and_is_no_predecessor)
+{
+	bool left[PLACES + 1] = { false };
+	unsigned first = 0, ahead = 0;
+	uint8_t in_turn = 0; /* the line of the last one */
+
+	send_by_far_and_near();
+	if (_i == 1) {
+		pacer_charge(&t->links[1].pacer, RATE, now);
+		run_for(100 * MS);
+	}
+	for (const struct sent *s = sent; s < sent + nsent; s++) {
+		if (!s->data)
+			continue;
+		ck_assert_uint_lt(s->in.bucket_seq, PLACES);
+		ck_assert_uint_eq(s->in.link, in_turn);
+		ck_assert_uint_eq(
+		    s->in.flags, s->in.bucket_seq == first ? 0 : WIRE_F_AHEAD);
+		left[s->in.bucket_seq] = true;
+		if (s->in.bucket_seq == first)
+			in_turn = t->links[s->slot].wire_id;
+		else
+			ahead++;
+		while (left[first])
+			first++;
+	}
+	ck_assert_uint_eq(in_turn, _i == 0 ? 1 : 0);
+	ck_assert_uint_ge(ahead, 5);
+}
+END_TEST
+
+/* The first one that left ahead, or in its turn. */
+START_TEST(a_resend_keeps_its_place)
+{
+	uint8_t flags = _i == 0 ? WIRE_F_AHEAD : 0;
+	struct sent lost = { 0 }, again = { 0 };
+
+	send_by_far_and_near();
+	for (size_t i = nsent; i-- > 0;)
+		if (sent[i].data && sent[i].in.flags == flags)
+			lost = sent[i];
+	lose(lost.slot, lost.seq);
+	nsent = 0;
+	run_for(15 * MS);
+	for (size_t i = 0; i < nsent; i++)
+		if (sent[i].data && sent[i].in.bucket_seq == lost.in.bucket_seq)
+			again = sent[i];
+	ck_assert(lost.data && again.data);
+	ck_assert_uint_eq(again.in.flags, flags);
+	ck_assert_uint_eq(again.in.link, lost.in.link);
+}
+END_TEST
+
 /* --- answers --- */
 
 static void
@@ -272,6 +342,9 @@ link_suite(void)
 	tcase_add_checked_fixture(tc, setup, stop_end);
 	tcase_add_test(tc, what_never_left_is_no_resend_in_vain);
 	tcase_add_test(tc, what_will_never_leave_is_tried_a_few_times);
+	tcase_add_loop_test(
+	    tc, what_leaves_ahead_says_so_and_is_no_predecessor, 0, 2);
+	tcase_add_loop_test(tc, a_resend_keeps_its_place, 0, 2);
 	tcase_add_test(tc, loss_of_before_condemns_nobody);
 	tcase_add_test(tc, a_trial_counts_from_the_new_totals);
 	tcase_add_test(tc, delays_of_before_show_no_queue);

@@ -194,8 +194,8 @@ START_TEST(a_sparse_flow_takes_the_line_on_which_it_arrives_first)
 	set_delays(30 * MS, 10 * MS);
 	fill_queue(50000);
 	ck_assert_ptr_eq(sched_sparse(t, now), &t->links[1]);
-	/* Up to a packet of debt, beyond the credit of 1 ms. */
-	pacer_charge(&t->links[1].pacer, 2500, now);
+	/* Up to 5 ms of debt, beyond the credit of 1 ms. */
+	pacer_charge(&t->links[1].pacer, 7000, now);
 	ck_assert_ptr_eq(sched_sparse(t, now), &t->links[1]);
 	pacer_charge(&t->links[1].pacer, 2500, now);
 	ck_assert_ptr_eq(sched_sparse(t, now), &t->links[0]);

@@ -127,6 +127,22 @@ START_TEST(inner_header_of_control)
 }
 END_TEST
 
+START_TEST(every_flag_has_its_bit)
+{
+	static const uint8_t flags[] = { WIRE_F_PARTIAL_CSUM, WIRE_F_PRIORITY,
+		WIRE_F_AHEAD, WIRE_F_ECHO };
+	struct wire_inner got, in = { .flags = flags[_i] };
+	uint8_t out[WIRE_INNER_LEN];
+
+	for (int control = 0; control < 2; control++) {
+		wire_put_inner(out, control, &in);
+		ck_assert_uint_eq(out[WIRE_INNER_LEN - 1], 1U << _i);
+		wire_get_inner(&got, control, out);
+		ck_assert_uint_eq(got.flags, flags[_i]);
+	}
+}
+END_TEST
+
 /* A sequence that has outgrown its bits must not change its neighbour. */
 START_TEST(wide_values_stay_in_their_field)
 {
@@ -231,6 +247,7 @@ wire_suite(void)
 	tcase_add_test(tc, handshake_types_have_no_epoch_or_sequence);
 	tcase_add_test(tc, inner_header_of_data);
 	tcase_add_test(tc, inner_header_of_control);
+	tcase_add_loop_test(tc, every_flag_has_its_bit, 0, 4);
 	tcase_add_test(tc, wide_values_stay_in_their_field);
 	tcase_add_test(tc, counts_are_big_endian);
 	tcase_add_test(tc, stamps_wrap);
