@@ -22,6 +22,7 @@ def test_link_lines_are_stable(make_lab):
     lab = make_lab([Line(delay=10)])
     client, server = lab.start(timeout=1)
     for daemon in (client, server):
+        daemon.wait_log(": bond: up$", 5)  # the status may be earlier
         lines = daemon.log("link l1: up")
         assert len(lines) == 1
         assert re.search(r"^mlvpn-[ab](\[\d+\])?: link l1: up, peer "

@@ -42,7 +42,8 @@ packet(uint32_t hash, size_t len)
 {
 	struct pktbuf *pb = pktbuf_alloc(pool, 1500);
 
-	ck_assert_ptr_nonnull(pb);
+	if (pb == NULL)
+		ck_abort_msg("the pool is full");
 	memset(pb->data, 0, len);
 	pb->len = (uint32_t)len;
 	pb->flow_hash = hash;
@@ -87,7 +88,8 @@ requeue(struct pktbuf *pb)
 {
 	pktbuf_ref(pb);
 	fq_requeue(fq, pb);
-	ck_assert(pb->again);
+	if (!pb->again)
+		ck_abort_msg("not queued again");
 }
 
 #endif

@@ -2,6 +2,10 @@
  * The one runner of all unit tests. A suite is a function NAME_suite in
  * test_NAME.c and one line below. CK_RUN_SUITE=NAME runs one alone,
  * CK_FORK=no keeps it in this process, for a debugger.
+ *
+ * An assertion that holds is a message to this process all the same, and with
+ * a sanitizer the memory of many makes every later test slow.  In a loop of
+ * tens of thousands it therefore stands behind an if.
  */
 #include "config.h"
 

@@ -72,7 +72,8 @@ static const struct codel_queue queue = { fake_take, fake_mark, fake_drop,
 static void
 put(struct fake *f, mono_t at)
 {
-	ck_assert_uint_lt(f->count, QUEUE_MAX);
+	if (f->count >= QUEUE_MAX)
+		ck_assert_uint_lt(f->count, QUEUE_MAX);
 	f->at[(f->head + f->count++) % QUEUE_MAX] = at;
 }
 
@@ -303,11 +304,14 @@ START_TEST(does_what_the_rfc_says)
 		}
 		codel_dequeue(&c, &params, &queue, now);
 		rfc_dequeue(&r, now);
-		ck_assert_uint_eq(fake.count, r.q.count);
-		ck_assert_uint_eq(fake.drops, r.drops);
-		ck_assert_uint_eq(c.count, r.count);
-		ck_assert_int_eq(
-		    c.dropping && fake.count > 0, r.dropping && fake.count > 0);
+		if (fake.count != r.q.count)
+			ck_assert_uint_eq(fake.count, r.q.count);
+		if (fake.drops != r.drops)
+			ck_assert_uint_eq(fake.drops, r.drops);
+		if (c.count != r.count)
+			ck_assert_uint_eq(c.count, r.count);
+		if (fake.count > 0 && c.dropping != r.dropping)
+			ck_assert_int_eq(c.dropping, r.dropping);
 		now += lrand48() % (2 * MS);
 	}
 	ck_assert_uint_gt(r.drops, 300);

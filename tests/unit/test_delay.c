@@ -96,7 +96,8 @@ START_TEST(drifts_through_many_wraps)
 	/* No clock is that wrong; the axis goes on through it. */
 	for (int i = 0; i < 100000; i++) {
 		sample(owd, owd, i * REPORT);
-		ck_assert_int_eq(d.last, owd / UNIT * UNIT);
+		if (d.last != owd / UNIT * UNIT)
+			ck_assert_int_eq(d.last, owd / UNIT * UNIT);
 		owd += 7 * MS;
 	}
 	ck_assert(d.last > 9 * WRAP);
@@ -178,7 +179,9 @@ START_TEST(drift_of_the_clocks_is_no_excess)
 			mono_t owd = 30 * SEC + now / 1000000 * ppm[k];
 
 			sample(owd, owd, now);
-			ck_assert_int_le(delay_excess(&d), 2 * MS + 2 * UNIT);
+			if (delay_excess(&d) > 2 * MS + 2 * UNIT)
+				ck_assert_int_le(
+				    delay_excess(&d), 2 * MS + 2 * UNIT);
 		}
 	}
 }

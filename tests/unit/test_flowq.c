@@ -63,8 +63,10 @@ note_number(struct pktbuf *pb)
 {
 	uint32_t n = place_of(pb->bucket_seq);
 
-	ck_assert(n < place_of(q.next_seq) && pb->bucket_seq <= FQ_SEQ_MASK);
-	ck_assert(holders[n] == NULL || holders[n] == pb);
+	if (n >= place_of(q.next_seq) || pb->bucket_seq > FQ_SEQ_MASK)
+		ck_abort_msg("number %u was not given", n);
+	if (holders[n] != NULL && holders[n] != pb)
+		ck_abort_msg("number %u was given twice", n);
 	holders[n] = pb;
 }
 
@@ -80,12 +82,14 @@ check(void)
 		if (!pb->placed)
 			continue;
 		note_number(pb);
-		ck_assert_uint_eq(++w.placed, w.packets);
+		if (++w.placed != w.packets)
+			ck_assert_uint_eq(w.placed, w.packets);
 		w.placed_bytes += pb->len;
 		w.last_placed = pb;
 	}
 	TAILQ_FOREACH(pb, &q.again, entry) {
-		ck_assert(pb->again && last < pb);
+		if (!pb->again || last >= pb)
+			ck_abort_msg("again, but out of order");
 		last = pb;
 		w.again_packets++;
 		w.again_bytes += pb->len;

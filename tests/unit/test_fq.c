@@ -382,8 +382,8 @@ START_TEST(the_books_balance)
 			struct pktbuf *pb = fq_dequeue(fq, now);
 
 			if (pb != NULL && pb->sends++ == 0) {
-				ck_assert_uint_eq(
-				    pb->bucket_seq, next[pb->bucket]++);
+				if (pb->bucket_seq != next[pb->bucket]++)
+					ck_abort_msg("a number out of order");
 				got++;
 			}
 			if (pb != NULL)
@@ -399,10 +399,11 @@ START_TEST(the_books_balance)
 			fq_set_params(fq, &p);
 		}
 		now += lrand48() % (2 * MS);
-		ck_assert_uint_eq(offered,
-		    got + s->codel_drops + s->overload_drops + s->packets);
-		ck_assert_int_eq(
-		    fq_empty(fq), s->packets + s->again_packets == 0);
+		if (offered !=
+		    got + s->codel_drops + s->overload_drops + s->packets)
+			ck_abort_msg("a packet is missing or there twice");
+		if (fq_empty(fq) != (s->packets + s->again_packets == 0))
+			ck_abort_msg("empty, or not, against its counts");
 	}
 	ck_assert_uint_eq(got, s->dequeued);
 	ck_assert_uint_gt(s->requeued, 10000);

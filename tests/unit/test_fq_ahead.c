@@ -31,8 +31,10 @@ take(uint64_t least, uint64_t ahead)
 	    now);
 
 	if (pb != NULL && pb->sends++ == 0) {
-		ck_assert(pb->use == PKTBUF_IO && !pb->placed);
-		ck_assert(!seen[pb->bucket][pb->bucket_seq]);
+		if (pb->use != PKTBUF_IO || pb->placed)
+			ck_abort_msg("still as in the queue");
+		if (seen[pb->bucket][pb->bucket_seq])
+			ck_abort_msg("a number was given twice");
 		seen[pb->bucket][pb->bucket_seq] = true;
 	}
 	return pb;
@@ -168,7 +170,8 @@ START_TEST(a_slow_and_a_fast_line_serve_flows_alike)
 		pb->len = i % 8 == 7 ? LEN : PKTBUF_LEN_MAX;
 		pb->flow_hash = 1;
 		fq_enqueue(fq, pb, 0);
-		ck_assert_int_eq(came(0, LEN), 0);
+		if (came(0, LEN) != 0)
+			ck_abort_msg("packet %d was not taken", i);
 	}
 	ck_assert_int_eq(came(0, 0), -1);
 	put(1, 1500, 400, 0);
@@ -264,8 +267,9 @@ START_TEST(the_books_balance)
 	limit(60 * LEN);
 	for (unsigned i = 1; i < 30000; i++, now += any(MS)) {
 		put(1 + any(5), 20 + any(1480), 1, now);
-		ck_assert_uint_eq(s->dequeued + s->packets,
-		    i - s->codel_drops - s->overload_drops);
+		if (s->dequeued + s->packets !=
+		    i - s->codel_drops - s->overload_drops)
+			ck_abort_msg("a packet is missing or there twice");
 		if (any(20) == 0)
 			continue;
 		pb = take(any(20 * LEN), any(2) * any(60 * LEN));
