@@ -58,7 +58,8 @@ op_send(void *ctx, unsigned slot, size_t len, const struct path *path)
 	(void)path;
 	if (wire_get_header(&h, room, len) == -1 || h.type < WIRE_DATA)
 		return;
-	ck_assert_uint_lt(nsent++, SENT_MAX);
+	if (nsent++ >= SENT_MAX)
+		ck_abort_msg("more was sent than there is room for");
 	e->slot = slot;
 	e->seq = h.seq;
 	e->data = h.type == WIRE_DATA;
@@ -68,7 +69,8 @@ op_send(void *ctx, unsigned slot, size_t len, const struct path *path)
 		e->in.control = 0;
 	front += WIRE_INNER_LEN;
 	e->len = len - front;
-	ck_assert_uint_le(e->len, sizeof(e->payload));
+	if (e->len > sizeof(e->payload))
+		ck_assert_uint_le(e->len, sizeof(e->payload));
 	memcpy(e->payload, room + front, e->len);
 }
 

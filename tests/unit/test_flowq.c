@@ -94,15 +94,19 @@ check(void)
 		w.again_packets++;
 		w.again_bytes += pb->len;
 	}
-	ck_assert_uint_eq(q.packets, w.packets);
-	ck_assert_uint_eq(q.bytes, w.bytes);
-	ck_assert_uint_eq(q.placed, w.placed);
-	ck_assert_uint_eq(q.placed_bytes, w.placed_bytes);
-	ck_assert_ptr_eq(q.last_placed, w.last_placed);
-	ck_assert_uint_eq(q.again_packets, w.again_packets);
-	ck_assert_uint_eq(q.again_bytes, w.again_bytes);
-	ck_assert_int_eq(flowq_is_empty(&q), w.bytes + w.again_bytes == 0);
-	ck_assert_uint_eq(place_of(q.next_seq), left + w.placed);
+	if (q.packets != w.packets || q.bytes != w.bytes)
+		ck_abort_msg("%zu bytes, not %zu", q.bytes, w.bytes);
+	if (q.placed != w.placed || q.placed_bytes != w.placed_bytes)
+		ck_abort_msg("%u are placed, not %u", q.placed, w.placed);
+	if (q.last_placed != w.last_placed)
+		ck_abort_msg("another was placed last");
+	if (q.again_packets != w.again_packets ||
+	    q.again_bytes != w.again_bytes)
+		ck_abort_msg("other packets wait again");
+	if (flowq_is_empty(&q) != (w.bytes + w.again_bytes == 0))
+		ck_abort_msg("empty, or not, against its counts");
+	if (place_of(q.next_seq) != left + w.placed)
+		ck_abort_msg("the next number is wrong");
 }
 
 static struct pktbuf *
