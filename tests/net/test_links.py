@@ -234,7 +234,9 @@ def test_a_bad_line_is_no_dead_line(make_lab):
     """10 % loss in bursts, jitter and duplicates: the link stays up, and nearly
     all packets arrive, as they are sent again."""
     lab = make_lab([Line("10mbit", delay=30, jitter=10)])
-    client, server = start(lab, hooks=False)
+    # A burst takes packets, not time: of an idle line all of two seconds.
+    confs = {side: lab.conf(side, timeout=5) for side in "ab"}
+    client, server = start(lab, hooks=False, confs=confs)
     lab.lines[0].set(loss=10, burst=4, dup=2, reorder=2)
     marks = [daemon.mark() for daemon in (client, server)]
     got = measure.udp(lab.a, lab.b, rate=100, seconds=6)
