@@ -1,7 +1,7 @@
 /*
  * One flow's packets that wait, in their order, apart from the round in which
  * flows take turns (fq.c).  A packet usually gets its number when it leaves, so
- * that one which is dropped leaves no hole.  Where a later one leaves before
+ * one that is dropped leaves no hole.  Where a later one leaves before
  * it, as that takes a slower line, it is *placed*: it has its number already,
  * and must not be dropped any more.  All that are placed are at the head.
  */

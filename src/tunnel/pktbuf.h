@@ -50,23 +50,25 @@ struct pktbuf {
 	bool placed;   /* waits, and has its number as a later one left */
 	bool ahead;    /* left before those before it in its bucket */
 	bool sparse; /* its flow had not used up a quantum, given at dequeue */
-	uint8_t l3_offset;   /* of the IP header; 14-22 with tap */
-	uint8_t ip_version;  /* 4, 6; 0: neither */
-	uint8_t proto;	     /* of the transport header; 0: no IP */
-	uint16_t bucket;     /* of the flow queue, given at enqueue */
-	uint32_t bucket_seq; /* in its bucket, given at dequeue */
-	uint32_t stamp;	     /* received: when the peer sent it */
-	uint8_t link;	     /* received: the line that brought it */
-	uint8_t prev_link;   /* that of its predecessor; sent, too */
-	uint32_t flow_hash;  /* keyed hash of the inner 5-tuple */
-	uint8_t sends;	     /* how often it has been sent */
-	uint8_t flying;	     /* copies that may still arrive */
-	bool acked;	     /* one of them has arrived */
-	bool again;	     /* waits to be sent once more */
-	uint16_t carriers;   /* mask of the slots that have carried it */
-	mono_t queued_at;    /* for the sojourn time */
-	mono_t due_at;	     /* placed: its turn should have come by then */
-	mono_t sent_at;	     /* for the first time */
+	uint8_t l3_offset;  /* of the IP header; 14-22 with tap */
+	uint8_t ip_version; /* 4, 6; 0: neither */
+	uint8_t proto;	    /* of the transport header; 0: no IP */
+	uint16_t bucket;    /* of the flow queue, given at enqueue */
+	uint32_t
+	    bucket_seq; /* in its bucket, given when it or a later one leaves */
+	uint32_t stamp; /* received: when the peer sent it */
+	uint8_t link;	/* received: the line that brought it */
+	uint8_t
+	    prev_link; /* that of the last before it in its turn; sent, too */
+	uint32_t flow_hash; /* keyed hash of the inner 5-tuple */
+	uint8_t sends;	    /* how often it has been sent */
+	uint8_t flying;	    /* copies that may still arrive */
+	bool acked;	    /* one of them has arrived */
+	bool again;	    /* waits to be sent once more */
+	uint16_t carriers;  /* mask of the slots that have carried it */
+	mono_t queued_at;   /* for the sojourn time */
+	mono_t due_at;	    /* placed: its turn should have come by then */
+	mono_t sent_at;	    /* for the first time */
 	struct pktbuf_gso gso;
 };
 

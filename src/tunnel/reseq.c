@@ -3,7 +3,7 @@
  * sorted.  The sender sends what is missing again or says that it will not; a
  * deadline is for senders that cannot say so.  It counts from the instant at
  * which the missing packet could have come by its line, which follows from the
- * lines' delays and from the line that each packet names for its predecessor.
+ * lines' delays and from the line that each packet names for the one before it.
  *
  * What is below the number that a bucket waits for has come, with exceptions;
  * they are kept in a table of fixed size, where late ones overwrite old ones,

@@ -92,7 +92,7 @@ struct tunnel {
 	uint32_t path_mtu_bytes; /* the longest packet that both devices take */
 	mono_t too_big_at;	 /* no earlier answer to a longer one */
 	uint32_t ahead_seq[FQ_BUCKETS]; /* of the next priority packets */
-	/* wire id that carried the last one in its turn; [1] for those */
+	/* wire id that carried the last one in its turn; [1]: priority ones */
 	uint8_t prev_link[2][FQ_BUCKETS];
 	struct reseq *reseq; /* of what the peer sends */
 	struct arq arq;
