@@ -92,10 +92,11 @@ same_process(uint64_t a, uint64_t b)
 /* Another process over there: all its numbers start anew, and what the one
  * before had got, it must not get again. */
 static void
-forget_peer(struct tunnel *t)
+forget_peer(struct tunnel *t, mono_t now)
 {
 	t->dead[t->ndead++ % DEAD_MAX] = t->peer_instance;
-	reseq_reset(t->reseq);
+	reseq_reset(t->reseq, now);
+	playout_reset(t->playout);
 	feedback_reset(t);
 	for (unsigned i = 0; i < LINKS_MAX; i++)
 		if (t->links[i].used)
@@ -144,7 +145,7 @@ learn_peer(
 	/* The handshake of one that has died may be late. */
 	if (!same_process(peer->instance, t->peer_instance) &&
 	    !is_dead(t, peer->instance)) {
-		forget_peer(t);
+		forget_peer(t, now);
 		t->peer_instance = peer->instance;
 	}
 	l->peer_instance = peer->instance;

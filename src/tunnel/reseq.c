@@ -274,10 +274,10 @@ stop_waiting(struct reseq *r, struct bucket *b)
 }
 
 static void
-pass(struct reseq *r, struct bucket *b, struct pktbuf *pb)
+pass(struct reseq *r, struct bucket *b, struct pktbuf *pb, mono_t now)
 {
 	b->next = seq_after(pb->bucket_seq);
-	r->deliver(r->ctx, pb);
+	r->deliver(r->ctx, pb, now);
 }
 
 static struct pktbuf *
@@ -300,7 +300,7 @@ pass_first(struct reseq *r, struct bucket *b, mono_t now)
 	struct pktbuf *pb = take_first(r, b);
 
 	forget_skip(r, b, pb->bucket_seq, now);
-	pass(r, b, pb);
+	pass(r, b, pb, now);
 }
 
 /* True if the next one will not come, and is passed over. */
@@ -356,10 +356,10 @@ give_up(struct reseq *r, struct bucket *b, mono_t now)
 
 /* Its numbers are not what they were: the next packet is the first. */
 static void
-stop(struct reseq *r, struct bucket *b)
+stop(struct reseq *r, struct bucket *b, mono_t now)
 {
 	while (!TAILQ_EMPTY(&b->held))
-		pass(r, b, take_first(r, b));
+		pass(r, b, take_first(r, b), now);
 	stop_waiting(r, b);
 	b->started = false;
 }
@@ -375,11 +375,11 @@ start(struct reseq *r, struct bucket *b, uint32_t first, mono_t now)
 }
 
 void
-reseq_reset(struct reseq *r)
+reseq_reset(struct reseq *r, mono_t now)
 {
 	for (size_t i = 0; i < SPACES; i++)
 		for (size_t j = 0; j < FQ_BUCKETS; j++)
-			stop(r, &r->buckets[i][j]);
+			stop(r, &r->buckets[i][j], now);
 	memset(r->lines, 0, sizeof(r->lines));
 }
 
@@ -508,7 +508,7 @@ take_late(struct reseq *r, struct bucket *b, struct pktbuf *pb, mono_t now)
 	else
 		n->generation = 0;
 	r->stats.late++;
-	r->deliver(r->ctx, pb);
+	r->deliver(r->ctx, pb, now);
 	return RESEQ_LATE;
 }
 
@@ -520,7 +520,7 @@ reseq_input(struct reseq *r, struct pktbuf *pb, mono_t now)
 	int32_t ahead = seq_diff(seq, b->next);
 
 	if (b->started && (ahead > JUMP_MAX || ahead < -JUMP_MAX))
-		stop(r, b);
+		stop(r, b, now);
 	if (!b->started) {
 		start(r, b, seq < FIRST_MAX ? 0 : seq, now);
 		ahead = seq_diff(seq, b->next);
@@ -530,7 +530,7 @@ reseq_input(struct reseq *r, struct pktbuf *pb, mono_t now)
 	if (ahead > 0)
 		return hold(r, b, pb, now);
 	b->delivered_at = now;
-	pass(r, b, pb);
+	pass(r, b, pb, now);
 	drain(r, b, now);
 	return RESEQ_PASSED;
 }

@@ -1,7 +1,7 @@
 /*
- * The resequencer: gives packets to the device in the order in which they left
- * the peer's queue, bucket by bucket, so that one flow's hole never delays
- * another.  A packet without a hole ahead of it waits for nothing.
+ * The resequencer: passes packets on in the order in which they left the peer's
+ * queue, bucket by bucket, so that one flow's hole never delays another.  A
+ * packet without a hole ahead of it waits for nothing here.
  */
 #ifndef MLVPN_TUNNEL_RESEQ_H
 #define MLVPN_TUNNEL_RESEQ_H
@@ -52,14 +52,14 @@ enum reseq_fate {
 struct reseq; /* opaque */
 
 /* Takes over a packet whose turn has come. */
-typedef void reseq_deliver_fn(void *ctx, struct pktbuf *pb);
+typedef void reseq_deliver_fn(void *ctx, struct pktbuf *pb, mono_t now);
 
 /* NULL when out of memory. The pool outlives it. */
 struct reseq *reseq_new(
     struct pktbuf_pool *pool, reseq_deliver_fn *deliver, void *ctx);
 void reseq_free(struct reseq *r);
 /* The peer's numbers start anew: delivers what waits, forgets the rest. */
-void reseq_reset(struct reseq *r);
+void reseq_reset(struct reseq *r, mono_t now);
 /*
  * Takes over a packet with bucket, bucket_seq, priority (which has a bucket
  * space of its own), ahead, stamp, link (which brought it) and prev_link

@@ -296,6 +296,7 @@ tunnel_run(struct tunnel *t, mono_t now)
 			next = due;
 	}
 	next = mono_earlier(next, reseq_run(t->reseq, now));
+	next = mono_earlier(next, playout_run(t->playout, now));
 	next = mono_earlier(next, feedback_run(t, now));
 	if (t->nup == 0)
 		empty_queue(t);

@@ -20,6 +20,7 @@
 #include "tunnel/handshake.h"
 #include "tunnel/link.h"
 #include "tunnel/pktbuf.h"
+#include "tunnel/playout.h"
 #include "tunnel/reseq.h"
 
 #define TUNNEL_DGRAM_MAX 65535
@@ -94,7 +95,8 @@ struct tunnel {
 	uint32_t ahead_seq[FQ_BUCKETS]; /* of the next priority packets */
 	/* wire id that carried the last one in its turn; [1]: priority ones */
 	uint8_t prev_link[2][FQ_BUCKETS];
-	struct reseq *reseq; /* of what the peer sends */
+	struct reseq *reseq;	 /* of what the peer sends */
+	struct playout *playout; /* behind it */
 	struct arq arq;
 	struct feedback feedback;
 	uint64_t peer_instance;	 /* whose numbers it knows */

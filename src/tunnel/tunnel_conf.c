@@ -22,7 +22,16 @@ static void reload_link(struct tunnel *, unsigned, enum conf_link_change,
 
 /* --- birth and death --- */
 
-/* A packet whose turn has come, for the device. */
+/* A packet whose turn has come. */
+static void
+play_out(void *ctx, struct pktbuf *pb, mono_t now)
+{
+	struct tunnel *t = ctx;
+
+	playout_input(t->playout, pb, now);
+}
+
+/* ... and whose time has come, for the device. */
 static void
 deliver(void *ctx, struct pktbuf *pb)
 {
@@ -48,8 +57,9 @@ make_queue(struct tunnel *t)
 	pktbuf_set_quota(t->pool, PKTBUF_RESEQ, memory / 4);
 	arq_init(t);
 	t->fq = fq_new(t->pool, &params);
-	t->reseq = reseq_new(t->pool, deliver, t);
-	return t->fq == NULL || t->reseq == NULL ? -1 : 0;
+	t->reseq = reseq_new(t->pool, play_out, t);
+	t->playout = playout_new(t->pool, deliver, t);
+	return t->fq == NULL || t->reseq == NULL || t->playout == NULL ? -1 : 0;
 }
 
 struct tunnel *
@@ -95,6 +105,7 @@ tunnel_free(struct tunnel *t)
 	hs_keys_clear(&t->keys[0]);
 	hs_keys_clear(&t->keys[1]);
 	reseq_free(t->reseq);
+	playout_free(t->playout);
 	fq_free(t->fq);
 	pktbuf_pool_free(t->pool);
 	conf_free((struct conf *)(uintptr_t)t->conf);

@@ -53,6 +53,7 @@ struct count {
 #define BOND(member, name) COUNT(struct tunnel, member, name)
 #define QUEUE(member, name) COUNT(struct fq_stats, member, name)
 #define ORDER(member, name) COUNT(struct reseq_stats, member, name)
+#define PLAYOUT(member, name) COUNT(struct playout_stats, member, name)
 
 static const struct count link_counts[] = {
 	LINK(pacer.rate_Bps, "rate_tx_Bps"),
@@ -135,6 +136,12 @@ static const struct count order_counts[] = {
 	ORDER(skipped, "skipped"),
 	ORDER(deadlines, "deadlines"),
 	ORDER(no_memory, "no_memory"),
+};
+
+static const struct count playout_counts[] = {
+	PLAYOUT(bytes, "held_bytes"),
+	PLAYOUT(packets, "held_packets"),
+	PLAYOUT(early, "early"),
 };
 
 static const struct count resend_counts[] = {
@@ -356,7 +363,7 @@ bond_json(const struct tunnel *t)
 {
 	const struct fq_stats *q = fq_stats(t->fq);
 	json_t *o = json_object(), *order = json_object();
-	json_t *reports = json_object();
+	json_t *playout = json_object(), *reports = json_object();
 
 	put_text(o, "state", t->nup > 0 ? "up" : "down");
 	PUT_COUNTS(o, q, queue_counts);
@@ -366,6 +373,8 @@ bond_json(const struct tunnel *t)
 	json_object_set_new(o, "drops", drops_json(t));
 	PUT_COUNTS(order, reseq_stats(t->reseq), order_counts);
 	json_object_set_new(o, "order", order);
+	PUT_COUNTS(playout, playout_stats(t->playout), playout_counts);
+	json_object_set_new(o, "playout", playout);
 	json_object_set_new(o, "resends", resends_json(t));
 	PUT_COUNTS(reports, t, report_counts);
 	json_object_set_new(o, "reports", reports);

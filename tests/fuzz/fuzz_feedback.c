@@ -182,7 +182,7 @@ stop(void)
 		if (t->links[i].up)
 			link_set_down(t, &t->links[i], "end", now);
 	tunnel_run(t, now);
-	reseq_reset(t->reseq);
+	reseq_reset(t->reseq, now);
 	for (int use = 0; use < PKTBUF_USES; use++)
 		require(pktbuf_used(t->pool, (enum pktbuf_use)use) == 0);
 	tunnel_free(t);

@@ -21,7 +21,8 @@ sim_refused(const struct sim_end *e)
 
 	/* What waits for its turn may go with its engine. */
 	if (e->t != NULL)
-		n += reseq_stats(e->t->reseq)->packets +
+		n += playout_stats(e->t->playout)->packets +
+		     reseq_stats(e->t->reseq)->packets +
 		     reseq_stats(e->t->reseq)->duplicates;
 	for (unsigned i = 0; e->t != NULL && i < LINKS_MAX; i++)
 		if (e->t->links[i].used)

@@ -15,7 +15,8 @@
 #define SUITES(suite)                                                          \
 	suite(up) suite(fail) suite(share) suite(delay) suite(rekey)           \
 	    suite(number) suite(attack) suite(hostile) suite(memory)           \
-		suite(order) suite(ahead) suite(property) suite(random)
+		suite(order) suite(ahead) suite(jitter) suite(property)        \
+		    suite(random)
 
 #define DECLARE(name) Suite *sim_##name##_suite(void);
 #define POINTER(name) sim_##name##_suite,

@@ -159,7 +159,8 @@ stop_end(void)
 		retain_clear(&t->links[i].retain, t->pool);
 	arq_purge(t);
 	fq_purge(t->fq);
-	reseq_reset(t->reseq);
+	reseq_reset(t->reseq, now);
+	playout_reset(t->playout);
 	for (int use = 0; use < PKTBUF_USES; use++)
 		ck_assert_uint_eq(
 		    pktbuf_used(t->pool, (enum pktbuf_use)use), 0);

@@ -26,12 +26,12 @@ static bool quiet; /* counts only */
 static void (*observe)(const struct pktbuf *pb);
 
 static inline void
-deliver(void *ctx, struct pktbuf *pb)
+deliver(void *ctx, struct pktbuf *pb, mono_t at)
 {
 	size_t used = strlen(log_text);
 
 	/* One check for all: each costs more than the packet. */
-	if (ctx != &now || pb->use != PKTBUF_IO || pb->len != LEN)
+	if (ctx != &now || at != now || pb->use != PKTBUF_IO || pb->len != LEN)
 		ck_abort_msg("use %u, len %u", pb->use, pb->len);
 	ndelivered++;
 	if (observe != NULL)

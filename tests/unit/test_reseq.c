@@ -54,7 +54,7 @@ START_TEST(the_first_packets_come_in_order)
 	come(0, 0, 0);
 	GOT("0 1 2");
 	/* If we are the one that is new, they have come already. */
-	reseq_reset(r);
+	reseq_reset(r, now);
 	come(5, 0, 0);
 	GOT("");
 	pass_time(RESEQ_HOLD);
@@ -202,7 +202,7 @@ START_TEST(a_skip_may_come_before_the_hole_is_seen)
 	GOT("0 2 4");
 	ck_assert_uint_eq(reseq_stats(r)->held, 0);
 	/* Even as the first that is known of a bucket. */
-	reseq_reset(r);
+	reseq_reset(r, now);
 	skip(1);
 	skip(0);
 	come(2, 0, 1);

@@ -244,7 +244,7 @@ START_TEST(new_numbers_are_not_sent_yet)
 	come(0, 0, 0);
 	come(1000, 0, 0);
 	if (_i == 0)
-		reseq_reset(r);
+		reseq_reset(r, now);
 	come_range(first, first + 1);
 	come_ahead(first + 2, 1, 0);
 	pass_time(SEC);

@@ -17,7 +17,7 @@ START_TEST(a_new_peer_counts_anew)
 {
 	come(100, 0, 0);
 	come(102, 0, 1);
-	reseq_reset(r);
+	reseq_reset(r, now);
 	GOT("100 102");
 	ck_assert_int_eq(reseq_run(r, now), MONO_NEVER);
 	come(0, 0, 0);
@@ -32,7 +32,7 @@ END_TEST
 START_TEST(what_an_old_peers_line_said_proves_nothing)
 {
 	speak(1, 500 * MS);
-	reseq_reset(r);
+	reseq_reset(r, now);
 	begin_hole();
 	pass_time(RESEQ_HOLD);
 	GOT("0 2");
@@ -48,7 +48,7 @@ START_TEST(what_an_old_peer_numbered_means_nothing)
 	pass_time(RESEQ_HOLD);
 	skip(54);
 	GOT("50 49 52");
-	reseq_reset(r);
+	reseq_reset(r, now);
 	come_range(0, 49);
 	got();
 	come_range(49, 56);
@@ -180,7 +180,7 @@ START_TEST(no_numbers_keep_packets_for_long)
 		if (rnd(&rng) % 1000 == 0)
 			reseq_set_links(r, (uint32_t)rnd(&rng) & 0xffff);
 		if (rnd(&rng) % 3000 == 0)
-			reseq_reset(r);
+			reseq_reset(r, now);
 		if (rnd(&rng) % 4 == 0)
 			reseq_skip(r, a.priority, a.bucket,
 			    a.seq + (uint32_t)(rnd(&rng) % 20), now);

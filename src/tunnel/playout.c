@@ -1,0 +1,241 @@
+/*
+ * A packet's delay counts from its stamp, when the peer gave it to a line, to
+ * its turn here.  The offset between the clocks does not matter, as delays are
+ * only compared.  The usual one is the smoothed least of short spans, so a
+ * packet that was sent again does not count, nor those that waited for it, but
+ * the variation of the lines does, and what all wait for each other.  It is
+ * valid for longer than BBR's PROBE_RTT, in which the flow sends next to
+ * nothing and looks for the least round trip.
+ */
+#include "config.h"
+
+#include <stdlib.h>
+
+#include "tunnel/fq.h"
+#include "tunnel/playout.h"
+#include "tunnel/wire.h"
+
+#define SPAN ((int32_t)(25 * NSEC_PER_MSEC / WIRE_STAMP_UNIT))
+#define SPAN_PACKETS 8 /* a flow that has fewer in each span is not bulk */
+#define GAIN 64	       /* 1/64 for each span */
+#define USUAL_AGE_MAX (1 * NSEC_PER_SEC)
+/* What is early by less is let through. */
+#define EARLY_MIN (1 * NSEC_PER_MSEC)
+/* When a path gets much shorter, this is what it costs for a while. */
+#define EARLY_MAX (100 * NSEC_PER_MSEC)
+/* Packets may wait longer by so much, to serve many at once. */
+#define RUN_GAP (1 * NSEC_PER_MSEC)
+/* Delays are in 2^-12 of WIRE_STAMP_UNIT: they wrap where stamps do. */
+#define DELAY_SHIFT 12
+
+struct bucket {
+	TAILQ_ENTRY(bucket) entry; /* of those in which packets wait */
+	struct pktbuf_list held;   /* due_at does not fall */
+	uint32_t usual;		   /* delay */
+	mono_t usual_at;	   /* of the last span of it; 0: never */
+	uint32_t least;		   /* of the running span */
+	uint32_t n;		   /* packets of it */
+	uint32_t span_stamp;	   /* of the first one */
+	mono_t span_at;		   /* when that came */
+};
+
+TAILQ_HEAD(bucket_list, bucket);
+
+struct playout {
+	struct pktbuf_pool *pool;
+	playout_deliver_fn *deliver;
+	void *ctx;
+	struct bucket_list waiting;
+	mono_t due_at; /* nothing is due earlier */
+	struct playout_stats stats;
+	struct bucket buckets[FQ_BUCKETS];
+};
+
+struct playout *
+playout_new(struct pktbuf_pool *pool, playout_deliver_fn *deliver, void *ctx)
+{
+	struct playout *p = calloc(1, sizeof(*p));
+
+	if (p == NULL)
+		return NULL;
+	p->pool = pool;
+	p->deliver = deliver;
+	p->ctx = ctx;
+	p->due_at = MONO_NEVER;
+	TAILQ_INIT(&p->waiting);
+	for (size_t i = 0; i < FQ_BUCKETS; i++)
+		TAILQ_INIT(&p->buckets[i].held);
+	return p;
+}
+
+/* --- what is usual --- */
+
+static bool
+knows_usual(const struct bucket *b, mono_t now)
+{
+	return b->usual_at != 0 && now - b->usual_at <= USUAL_AGE_MAX;
+}
+
+static void
+end_span(struct bucket *b)
+{
+	if (b->n < SPAN_PACKETS)
+		return;
+	if (knows_usual(b, b->span_at))
+		b->usual += (uint32_t)((int32_t)(b->least - b->usual) / GAIN);
+	else
+		b->usual = b->least;
+	b->usual_at = b->span_at;
+}
+
+/* By the peer's clock: lines that hold packets back make clumps of them. */
+static bool
+is_in_span(const struct bucket *b, uint32_t stamp, mono_t now)
+{
+	int32_t at = (int32_t)((stamp - b->span_stamp) << DELAY_SHIFT) /
+		     (INT32_C(1) << DELAY_SHIFT);
+
+	return at > -SPAN && at < SPAN && now - b->span_at < USUAL_AGE_MAX;
+}
+
+static void
+learn(struct bucket *b, uint32_t stamp, uint32_t delay, mono_t now)
+{
+	if (!is_in_span(b, stamp, now)) {
+		end_span(b);
+		b->span_stamp = stamp;
+		b->span_at = now;
+		b->n = 0;
+	}
+	if (b->n++ == 0 || (int32_t)(delay - b->least) < 0)
+		b->least = delay;
+}
+
+/* By how much a packet is faster than usual. */
+static mono_t
+early_by(const struct bucket *b, uint32_t delay, mono_t now)
+{
+	mono_t early;
+
+	if (!knows_usual(b, now))
+		return 0;
+	early = (int32_t)(b->usual - delay) * WIRE_STAMP_UNIT /
+		(INT64_C(1) << DELAY_SHIFT);
+	return mono_earlier(early, EARLY_MAX);
+}
+
+/* --- what waits --- */
+
+static struct pktbuf *
+take_first(struct playout *p, struct bucket *b)
+{
+	struct pktbuf *pb = TAILQ_FIRST(&b->held);
+
+	TAILQ_REMOVE(&b->held, pb, entry);
+	if (TAILQ_EMPTY(&b->held))
+		TAILQ_REMOVE(&p->waiting, b, entry);
+	p->stats.packets--;
+	p->stats.bytes -= pb->len;
+	pktbuf_set_use(p->pool, pb, PKTBUF_IO);
+	return pb;
+}
+
+static void
+release(struct playout *p, struct bucket *b, mono_t until)
+{
+	const struct pktbuf *pb;
+
+	while ((pb = TAILQ_FIRST(&b->held)) != NULL && pb->due_at <= until)
+		p->deliver(p->ctx, take_first(p, b));
+}
+
+static void
+hold(struct playout *p, struct bucket *b, struct pktbuf *pb, mono_t due_at)
+{
+	const struct pktbuf *last = TAILQ_LAST(&b->held, pktbuf_list);
+
+	if (last == NULL)
+		TAILQ_INSERT_TAIL(&p->waiting, b, entry);
+	else
+		due_at = mono_later(due_at, last->due_at);
+	pb->due_at = due_at;
+	TAILQ_INSERT_TAIL(&b->held, pb, entry);
+	p->stats.early++;
+	p->stats.packets++;
+	p->stats.bytes += pb->len;
+	if (due_at < p->due_at)
+		p->due_at = due_at;
+	if (pktbuf_set_use(p->pool, pb, PKTBUF_RESEQ) == -1)
+		release(p, b, MONO_NEVER); /* for want of room */
+}
+
+void
+playout_input(struct playout *p, struct pktbuf *pb, mono_t now)
+{
+	struct bucket *b = &p->buckets[pb->bucket % FQ_BUCKETS];
+	uint32_t delay = (wire_stamp(now) - pb->stamp) << DELAY_SHIFT;
+	mono_t early = 0;
+
+	if (pb->priority) {
+		p->deliver(p->ctx, pb);
+		return;
+	}
+	/* What left before its turn came early on purpose, and waited. */
+	if (!pb->ahead) {
+		learn(b, pb->stamp, delay, now);
+		early = early_by(b, delay, now);
+	}
+	if (early >= EARLY_MIN)
+		hold(p, b, pb, now + early);
+	else if (!TAILQ_EMPTY(&b->held))
+		hold(p, b, pb, now);
+	else
+		p->deliver(p->ctx, pb);
+}
+
+mono_t
+playout_run(struct playout *p, mono_t now)
+{
+	struct bucket *b, *next;
+
+	if (now < p->due_at)
+		return p->due_at;
+	p->due_at = MONO_NEVER;
+	TAILQ_FOREACH_SAFE(b, &p->waiting, entry, next) {
+		release(p, b, now);
+		if (!TAILQ_EMPTY(&b->held))
+			p->due_at = mono_earlier(
+			    p->due_at, TAILQ_FIRST(&b->held)->due_at);
+	}
+	p->due_at = mono_later(p->due_at, now + RUN_GAP);
+	return p->due_at;
+}
+
+/* --- an end --- */
+
+void
+playout_reset(struct playout *p)
+{
+	while (!TAILQ_EMPTY(&p->waiting))
+		release(p, TAILQ_FIRST(&p->waiting), MONO_NEVER);
+	for (size_t i = 0; i < FQ_BUCKETS; i++) {
+		p->buckets[i].usual_at = 0;
+		p->buckets[i].n = 0;
+	}
+}
+
+void
+playout_free(struct playout *p)
+{
+	if (p == NULL)
+		return;
+	while (!TAILQ_EMPTY(&p->waiting))
+		pktbuf_free(p->pool, take_first(p, TAILQ_FIRST(&p->waiting)));
+	free(p);
+}
+
+const struct playout_stats *
+playout_stats(const struct playout *p)
+{
+	return &p->stats;
+}
