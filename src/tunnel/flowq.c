@@ -34,18 +34,10 @@ flowq_append(struct flowq *q, struct pktbuf *pb)
 }
 
 static void
-count_placed(struct flowq *q, const struct pktbuf *pb)
-{
-	q->placed++;
-	q->placed_bytes += pb->len;
-}
-
-static void
 uncount_placed(struct flowq *q, struct pktbuf *pb)
 {
 	if (q->last_placed == pb)
 		q->last_placed = TAILQ_PREV(pb, pktbuf_list, entry);
-	q->placed--;
 	q->placed_bytes -= pb->len;
 }
 
@@ -67,7 +59,7 @@ flowq_put_back(struct flowq *q, struct pktbuf *pb)
 	q->bytes += pb->len;
 	if (q->last_placed == NULL)
 		q->last_placed = pb;
-	count_placed(q, pb);
+	q->placed_bytes += pb->len;
 }
 
 static void
@@ -99,7 +91,7 @@ place(struct flowq *q, struct pktbuf *pb, mono_t due_at)
 	pb->placed = true;
 	pb->due_at = due_at;
 	q->last_placed = pb;
-	count_placed(q, pb);
+	q->placed_bytes += pb->len;
 }
 
 /* The first packet from pb on that has so many bytes before it. */
@@ -161,7 +153,6 @@ flowq_forget_places(struct flowq *q)
 	     pb = TAILQ_PREV(pb, pktbuf_list, entry))
 		pb->placed = false;
 	q->last_placed = NULL;
-	q->placed = 0;
 	q->placed_bytes = 0;
 }
 

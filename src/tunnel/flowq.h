@@ -23,7 +23,6 @@ struct flowq {
 	size_t bytes, again_bytes;
 	uint32_t next_seq;
 	struct pktbuf *last_placed; /* NULL: none is */
-	uint32_t placed;
 	size_t placed_bytes;
 };
 

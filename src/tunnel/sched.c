@@ -16,8 +16,9 @@
 /* A link may lag by this much work before it loses its claim to catch up. */
 #define LAG_BYTES (16 * FULL_PACKET)
 /* Priority packets may borrow this much of the line's time. */
-#define AHEAD_DEBT_MAX (1 * NSEC_PER_SEC)
-#define AHEAD_HYSTERESIS (20 * NSEC_PER_MSEC)
+#define PRIORITY_DEBT_MAX (1 * NSEC_PER_SEC)
+/* Then none may, until it is down to this. */
+#define PRIORITY_DEBT_LOW (PRIORITY_DEBT_MAX - 20 * NSEC_PER_MSEC)
 /* Resends and sparse flows borrow less. */
 #define DEBT_MAX (5 * NSEC_PER_MSEC)
 /* A line that lost a packet is used for it again if it is so much faster. */
@@ -105,9 +106,9 @@ drain(struct priority_meter *m, mono_t now)
 
 	m->drained_at = now;
 	m->debt = m->debt > drained ? m->debt - drained : 0;
-	if (m->debt > AHEAD_DEBT_MAX)
+	if (m->debt > PRIORITY_DEBT_MAX)
 		m->demoted = true;
-	else if (m->debt <= AHEAD_DEBT_MAX - AHEAD_HYSTERESIS)
+	else if (m->debt <= PRIORITY_DEBT_LOW)
 		m->demoted = false;
 }
 
@@ -115,8 +116,8 @@ drain(struct priority_meter *m, mono_t now)
 static bool
 leaves_room(struct link *l, mono_t now)
 {
-	drain(&l->ahead, now);
-	return !l->ahead.demoted;
+	drain(&l->priority, now);
+	return !l->priority.demoted;
 }
 
 /* A resend, and a sparse flow's packet, may borrow a little: so that the one is
@@ -206,10 +207,10 @@ sched_soonest(struct tunnel *t, const struct link *except, mono_t now)
 }
 
 void
-sched_charge_ahead(struct link *l, size_t len, mono_t now)
+sched_charge_priority(struct link *l, size_t len, mono_t now)
 {
-	drain(&l->ahead, now);
-	l->ahead.debt += pacer_cost(&l->pacer, len);
+	drain(&l->priority, now);
+	l->priority.debt += pacer_cost(&l->pacer, len);
 }
 
 mono_t

@@ -80,12 +80,12 @@ send_data(struct tunnel *t, struct link *l, struct pktbuf *pb, mono_t now)
 }
 
 static void
-send_ahead(struct tunnel *t, struct link *l, struct pktbuf *pb, mono_t now)
+send_priority(struct tunnel *t, struct link *l, struct pktbuf *pb, mono_t now)
 {
 	pb->bucket = (uint16_t)(pb->flow_hash % FQ_BUCKETS);
-	pb->bucket_seq = t->ahead_seq[pb->bucket]++ & FQ_SEQ_MASK;
+	pb->bucket_seq = t->priority_seq[pb->bucket]++ & FQ_SEQ_MASK;
 	pb = pktbuf_shrink(t->pool, pb);
-	sched_charge_ahead(l,
+	sched_charge_priority(l,
 	    tunnel_outer_len(
 		pb->len + session_overhead(&l->cur), &l->path.peer),
 	    now);
@@ -108,7 +108,7 @@ accept_packet(struct tunnel *t, struct pktbuf *pb, mono_t now)
 	if (pb->priority) {
 		l = sched_first(t, now);
 		if (l != NULL) {
-			send_ahead(t, l, pb, now);
+			send_priority(t, l, pb, now);
 			return;
 		}
 		t->stats.demoted++;

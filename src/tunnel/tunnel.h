@@ -92,7 +92,7 @@ struct tunnel {
 	bool busy;		 /* packets flowed since the last keepalive */
 	uint32_t path_mtu_bytes; /* the longest packet that both devices take */
 	mono_t too_big_at;	 /* no earlier answer to a longer one */
-	uint32_t ahead_seq[FQ_BUCKETS]; /* of the next priority packets */
+	uint32_t priority_seq[FQ_BUCKETS]; /* of the next priority packets */
 	/* wire id that carried the last one in its turn; [1]: priority ones */
 	uint8_t prev_link[2][FQ_BUCKETS];
 	struct reseq *reseq;	 /* of what the peer sends */
@@ -191,7 +191,7 @@ void sched_join(struct tunnel *t, struct link *l);
 /* Rates changed, and with them what work is: all links start even. */
 void sched_restart(struct tunnel *t);
 /* Counts a packet of len outer bytes that went ahead. */
-void sched_charge_ahead(struct link *l, size_t len, mono_t now);
+void sched_charge_priority(struct link *l, size_t len, mono_t now);
 /* When the queue can go on: the earliest credit of a link in use. */
 mono_t sched_ready_at(const struct tunnel *t);
 /* How fit a link is to carry packets, 0: not at all.  The fittest ones do:

@@ -470,7 +470,7 @@ START_TEST(priority_packets_beyond_a_second_have_to_queue)
 	make_bond(1, "bandwidth_upload = 100000");
 	t = ends[0].t;
 	for (; sched_first(t, now) != NULL && n < 1000; n++)
-		sched_charge_ahead(&t->links[0], 1000, now);
+		sched_charge_priority(&t->links[0], 1000, now);
 	ck_assert_uint_ge(n, 99);
 	ck_assert_uint_le(n, 102);
 	/* Drained at half the line's speed. */
