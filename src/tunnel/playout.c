@@ -15,7 +15,7 @@
 #include "tunnel/playout.h"
 #include "tunnel/wire.h"
 
-#define SPAN ((int32_t)(25 * NSEC_PER_MSEC / WIRE_STAMP_UNIT))
+#define SPAN (25 * NSEC_PER_MSEC)
 #define SPAN_PACKETS 8 /* a flow that has fewer in each span is not bulk */
 #define GAIN 64	       /* 1/64 for each span */
 #define USUAL_AGE_MAX (1 * NSEC_PER_SEC)
@@ -35,8 +35,9 @@ struct bucket {
 	mono_t usual_at;	   /* of the last span of it; 0: never */
 	uint32_t least;		   /* of the running span */
 	uint32_t n;		   /* packets of it */
+	mono_t span_at;		   /* when it began */
 	uint32_t span_stamp;	   /* of the first one */
-	mono_t span_at;		   /* when that came */
+	int32_t oldest, newest;	   /* stamps of it, from that */
 };
 
 TAILQ_HEAD(bucket_list, bucket);
@@ -76,10 +77,21 @@ knows_usual(const struct bucket *b, mono_t now)
 	return b->usual_at != 0 && now - b->usual_at <= USUAL_AGE_MAX;
 }
 
+/* A line that holds packets back makes clumps, so the time in which the peer
+ * sent them counts as well. */
+static bool
+is_bulk(const struct bucket *b)
+{
+	int64_t sent_in = (int64_t)b->newest - b->oldest;
+
+	return b->n >= SPAN_PACKETS &&
+	       b->n * (SPAN / WIRE_STAMP_UNIT) >= SPAN_PACKETS * sent_in;
+}
+
 static void
 end_span(struct bucket *b)
 {
-	if (b->n < SPAN_PACKETS)
+	if (!is_bulk(b))
 		return;
 	if (knows_usual(b, b->span_at))
 		b->usual += (uint32_t)((int32_t)(b->least - b->usual) / GAIN);
@@ -88,25 +100,30 @@ end_span(struct bucket *b)
 	b->usual_at = b->span_at;
 }
 
-/* By the peer's clock: lines that hold packets back make clumps of them. */
-static bool
-is_in_span(const struct bucket *b, uint32_t stamp, mono_t now)
+static void
+begin_span(struct bucket *b, uint32_t stamp, mono_t now)
 {
-	int32_t at = (int32_t)((stamp - b->span_stamp) << DELAY_SHIFT) /
-		     (INT32_C(1) << DELAY_SHIFT);
-
-	return at > -SPAN && at < SPAN && now - b->span_at < USUAL_AGE_MAX;
+	b->span_at = now;
+	b->span_stamp = stamp;
+	b->oldest = b->newest = 0;
+	b->n = 0;
 }
 
 static void
 learn(struct bucket *b, uint32_t stamp, uint32_t delay, mono_t now)
 {
-	if (!is_in_span(b, stamp, now)) {
+	int32_t sent;
+
+	if (now - b->span_at >= SPAN) {
 		end_span(b);
-		b->span_stamp = stamp;
-		b->span_at = now;
-		b->n = 0;
+		begin_span(b, stamp, now);
 	}
+	sent = (int32_t)((stamp - b->span_stamp) << DELAY_SHIFT) /
+	       (INT32_C(1) << DELAY_SHIFT);
+	if (sent < b->oldest)
+		b->oldest = sent;
+	if (sent > b->newest)
+		b->newest = sent;
 	if (b->n++ == 0 || (int32_t)(delay - b->least) < 0)
 		b->least = delay;
 }

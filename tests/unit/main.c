@@ -46,6 +46,7 @@
 	suite(reseq_bad) \
 	suite(reseq_copies) \
 	suite(reseq_queue) \
+	suite(playout) \
 	suite(pacer) \
 	suite(delay) \
 	suite(rate) \
