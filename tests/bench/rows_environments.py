@@ -11,6 +11,12 @@ def cubic_late(plan):
     return Kind(late=plan.late)
 
 
+def varying(name):
+    """BBR's first ten seconds are ruled by the handshake's round trip, which
+    says little where delays vary."""
+    return any(wire.jitter for wire in ENVIRONMENTS[name])
+
+
 def flows(plan):
     """Each kind of flow with both senders; unless both directions are asked
     for, each sender has one of them."""
@@ -88,6 +94,9 @@ def environments(current):
     names = current.plan.only or ENVIRONMENTS
     asked = [ask(current, name, kind)
              for kind in flows(current.plan) for name in names]
+    if not current.plan.quick:
+        asked += [ask(current, name, Kind("bbr", late=current.plan.late))
+                  for name in names if varying(name)]
     beside = [(name, kind, current.mptcp(ENVIRONMENTS[name], kind))
               for name in names if name in current.plan.mptcp
               for kind in (cubic_late(current.plan),)]

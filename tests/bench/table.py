@@ -88,12 +88,13 @@ def environment_table(figures, dupthresh, title):
             not f.more.get("mptcp")]
     flows = list(dict.fromkeys(flow_name(f.more["kind"]) for f in mine))
     names = list(dict.fromkeys(f.more["environment"] for f in mine))
-    # The second half of the columns is of the few that promise the ceiling.
-    limit = next((wanted(f) for f in mine if f.more["of"] == "ceiling"), None)
+    # Further columns are of the few that promise the ceiling.
+    limits = {flow_name(f.more["kind"]): wanted(f) for f in mine
+              if f.more["of"] == "ceiling"}
     head = ["environment", "target"] + flows + [
-        f"{flow}, of the ceiling, {limit}" for flow in flows if limit]
-    columns = [(of, flow) for of in ("better", "ceiling") for flow in flows
-               if of == "better" or limit]
+        f"{flow}, of the ceiling, {limit}" for flow, limit in limits.items()]
+    columns = [("better", flow) for flow in flows] + [
+        ("ceiling", flow) for flow in limits]
     rows = []
     for name in names:
         here = [f for f in mine if f.more["environment"] == name]

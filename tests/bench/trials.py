@@ -29,12 +29,14 @@ def set_kernel(host, **values):
                          for key, value in values.items()))
 
 
-def no_patience(host):
+def no_patience(*hosts):
     """Three duplicate acknowledgements are a loss, and nobody finds out later
-    that it was none. Linux 6.17 ignores tcp_recovery=0: without SACK it still
-    counts to three, and without time stamps it cannot take it back."""
-    set_kernel(host, tcp_recovery=0, tcp_max_reordering=3, tcp_sack=0,
-               tcp_timestamps=0)
+    that it was none. Linux 6.17 ignores tcp_recovery=0, but counts to three as
+    long as it has seen no reordering; without time stamps and DSACK, which the
+    other end sends, it sees none."""
+    for host in hosts:
+        set_kernel(host, tcp_recovery=0, tcp_max_reordering=3, tcp_dsack=0,
+                   tcp_timestamps=0)
 
 
 def ends(lab, way):
@@ -47,7 +49,7 @@ def goodput(wires, kind, plan):
     with world(wires) as lab:
         source, sink = ends(lab, kind.way)
         if kind.dupthresh:
-            no_patience(source)
+            no_patience(source, sink)
         got = measure.tcp(source, sink, congestion=kind.congestion,
                           seconds=plan.seconds, skip=kind.late or plan.skip,
                           parallel=kind.parallel)
@@ -112,7 +114,7 @@ def mptcp(wires, kind, plan):
     with world(wires, start=False) as lab:
         source, sink = ends(lab, kind.way)
         if kind.dupthresh:
-            no_patience(source)
+            no_patience(source, sink)
         got = measure.tcp(source, sink, to=announce(lab, sink),
                           congestion=kind.congestion, wrap=MPTCP,
                           seconds=plan.seconds, skip=kind.late or plan.skip,
