@@ -18,10 +18,12 @@
 #define SPAN (25 * NSEC_PER_MSEC)
 #define SPAN_PACKETS 8 /* a flow that has fewer in each span is not bulk */
 #define GAIN 64	       /* 1/64 for each span */
+/* Where all were faster for so long, the path is shorter. */
+#define SHORTER_AFTER (300 * NSEC_PER_MSEC)
 #define USUAL_AGE_MAX (1 * NSEC_PER_SEC)
 /* What is early by less is let through. */
 #define EARLY_MIN (1 * NSEC_PER_MSEC)
-/* When a path gets much shorter, this is what it costs for a while. */
+/* What it may cost to be wrong. */
 #define EARLY_MAX (100 * NSEC_PER_MSEC)
 /* Packets may wait longer by so much, to serve many at once. */
 #define RUN_GAP (1 * NSEC_PER_MSEC)
@@ -33,7 +35,8 @@ struct bucket {
 	struct pktbuf_list held;   /* due_at does not fall */
 	uint32_t usual;		   /* delay */
 	mono_t usual_at;	   /* of the last span of it; 0: never */
-	uint32_t least;		   /* of the running span */
+	mono_t slow_at;		   /* of the last one with a slower packet */
+	uint32_t least, most;	   /* of the running span */
 	uint32_t n;		   /* packets of it */
 	mono_t span_at;		   /* when it began */
 	uint32_t span_stamp;	   /* of the first one */
@@ -93,10 +96,15 @@ end_span(struct bucket *b)
 {
 	if (!is_bulk(b))
 		return;
-	if (knows_usual(b, b->span_at))
-		b->usual += (uint32_t)((int32_t)(b->least - b->usual) / GAIN);
-	else
+	if ((int32_t)(b->most - b->usual) >= 0)
+		b->slow_at = b->span_at;
+	if (!knows_usual(b, b->span_at)) {
 		b->usual = b->least;
+		b->slow_at = b->span_at;
+	} else if (b->span_at - b->slow_at >= SHORTER_AFTER)
+		b->usual = b->most;
+	else
+		b->usual += (uint32_t)((int32_t)(b->least - b->usual) / GAIN);
 	b->usual_at = b->span_at;
 }
 
@@ -124,8 +132,13 @@ learn(struct bucket *b, uint32_t stamp, uint32_t delay, mono_t now)
 		b->oldest = sent;
 	if (sent > b->newest)
 		b->newest = sent;
-	if (b->n++ == 0 || (int32_t)(delay - b->least) < 0)
+	if (b->n == 0)
+		b->least = b->most = delay;
+	if ((int32_t)(delay - b->least) < 0)
 		b->least = delay;
+	if ((int32_t)(delay - b->most) > 0)
+		b->most = delay;
+	b->n++;
 }
 
 /* By how much a packet is faster than usual. */

@@ -3,7 +3,8 @@ becomes of flows when a line dies, heals or gets slow."""
 import time
 
 import measure
-from trials import EXACT, MPTCP, announce, bare_mbps, ends, entered, world
+from trials import (EXACT, MPTCP, announce, bare_mbps, ends, entered,
+                    set_kernel, world)
 from worlds import OUTER, ceiling
 
 SPARSE = 50  # packets a second
@@ -131,10 +132,13 @@ def used_again(line, way, since, patience=6):
     return patience
 
 
-def black_hole(wires, congestion, way="up", dead=3.0, after=5.0):
+def black_hole(wires, congestion, ecn=False, way="up", dead=3.0, after=5.0):
     """The busiest line drops everything for `dead` seconds, then heals. What
     is lost is counted from then until 2 s after healing."""
     with world(wires, tick_us=EXACT) as lab:
+        if ecn:
+            for host in ends(lab, way):
+                set_kernel(host, tcp_ecn=1)
         log = Log(lab, way, congestion, seconds=4.5 + dead + after)
         ping = measure.Ping(log.source, measure.inner(log.sink),
                             interval=0.05, count=round(20 * (dead + after) + 40))

@@ -77,10 +77,12 @@ def blackhole(current):
     """The busiest line swallows everything; after 3 s it heals."""
     asked = []
     for name in ("eq2", "uneq3"):
-        for congestion in ("cubic", "bbr"):
-            asked.append((f"{name}, {congestion.upper()}", [
+        for congestion, ecn in (("cubic", False), ("cubic", True),
+                                ("bbr", False)):
+            kind = congestion.upper() + (" with ECN" if ecn else "")
+            asked.append((f"{name}, {kind}", [
                 current.exclusive(dynamics.black_hole, WORLDS[name],
-                                  congestion)
+                                  congestion, ecn)
                 for _ in range(1 if current.plan.quick else 2)]))
     for name, futures in asked:
         report_black_hole(current, name, futures)

@@ -299,16 +299,29 @@ START_TEST(what_is_old_does_not_become_new)
 }
 END_TEST
 
-/* Both ways, within seconds, and none waits long for that. */
+/* Longer within seconds, shorter within less than one. */
 START_TEST(it_follows_the_path)
 {
 	flow(0, GAP, SEC, 20 * MSEC);
 	flow(0, GAP, 6 * SEC, 60 * MSEC);
 	ck_assert_int_eq(most, 0);
 	about(wait_of(0, 40 * MSEC), 19 * MSEC);
-	flow(0, GAP, 8 * SEC, 20 * MSEC);
+	flow(0, GAP, 500 * MSEC, 20 * MSEC);
 	ck_assert_int_le(most, 41 * MSEC);
 	ck_assert_int_eq(wait_of(0, 20 * MSEC), 0);
+}
+END_TEST
+
+/* As when BBR sends four packets a round trip to find the least one. */
+START_TEST(a_short_time_of_fast_packets_is_no_shorter_path)
+{
+	flow(0, GAP, SEC, 50 * MSEC);
+	flow(0, 3 * GAP, 250 * MSEC, 30 * MSEC);
+	pass_time(50 * MSEC);
+	flow(0, GAP, 50 * MSEC, 55 * MSEC);
+	flow(0, 3 * GAP, 250 * MSEC, 30 * MSEC);
+	pass_time(50 * MSEC);
+	ck_assert_int_ge(wait_of(0, 30 * MSEC), 12 * MSEC);
 }
 END_TEST
 
@@ -409,6 +422,7 @@ playout_suite(void)
 	tcase_add_test(tc, it_is_forgotten_after_a_second);
 	tcase_add_test(tc, what_is_old_does_not_become_new);
 	tcase_add_test(tc, it_follows_the_path);
+	tcase_add_test(tc, a_short_time_of_fast_packets_is_no_shorter_path);
 	tcase_add_loop_test(tc, clocks_need_not_agree, 0, 7);
 	tcase_add_test(tc, a_reset_delivers_all_and_forgets);
 	tcase_add_test(tc, without_room_nothing_waits);
