@@ -20,6 +20,7 @@
 #define GAIN 64	       /* 1/64 for each span */
 /* Where all were faster for so long, the path is shorter. */
 #define SHORTER_AFTER (300 * NSEC_PER_MSEC)
+#define PAUSE (4 * SPAN) /* after one of these the time begins anew */
 #define USUAL_AGE_MAX (1 * NSEC_PER_SEC)
 /* What is early by less is let through. */
 #define EARLY_MIN (1 * NSEC_PER_MSEC)
@@ -35,7 +36,7 @@ struct bucket {
 	struct pktbuf_list held;   /* due_at does not fall */
 	uint32_t usual;		   /* delay */
 	mono_t usual_at;	   /* of the last span of it; 0: never */
-	mono_t slow_at;		   /* of the last one with a slower packet */
+	mono_t slow_at;		   /* of the last one that was no faster */
 	uint32_t least, most;	   /* of the running span */
 	uint32_t n;		   /* packets of it */
 	mono_t span_at;		   /* when it began */
@@ -96,12 +97,12 @@ end_span(struct bucket *b)
 {
 	if (!is_bulk(b))
 		return;
-	if ((int32_t)(b->most - b->usual) >= 0)
+	if ((int32_t)(b->most - b->usual) >= 0 ||
+	    b->span_at - b->usual_at >= PAUSE)
 		b->slow_at = b->span_at;
-	if (!knows_usual(b, b->span_at)) {
+	if (!knows_usual(b, b->span_at))
 		b->usual = b->least;
-		b->slow_at = b->span_at;
-	} else if (b->span_at - b->slow_at >= SHORTER_AFTER)
+	else if (b->span_at - b->slow_at >= SHORTER_AFTER)
 		b->usual = b->most;
 	else
 		b->usual += (uint32_t)((int32_t)(b->least - b->usual) / GAIN);
