@@ -160,17 +160,22 @@ may_answer(const struct tunnel *t, const struct link *l, mono_t now)
 	return now - l->answered_at >= gap;
 }
 
-void
-feedback_answer(struct tunnel *t, struct link *l, mono_t now)
+static void
+answer(struct tunnel *t, struct link *l, mono_t now)
 {
 	uint8_t payload[REPORT_MAX];
 	size_t len;
 
-	refill(t, now);
 	if (!may_answer(t, l, now) || (len = compose(t, payload, now)) == 0)
 		return;
 	l->answered_at = now;
 	send_report(t, l, payload, len, now);
+}
+
+void
+feedback_asked(struct link *l)
+{
+	l->asked = true;
 }
 
 /* When the credit allows another report, which is never longer than a while. */
@@ -290,6 +295,11 @@ feedback_run(struct tunnel *t, mono_t now)
 	mono_t due;
 
 	refill(t, now);
+	for (unsigned i = 0; i < LINKS_MAX; i++)
+		if (t->links[i].used && t->links[i].asked) {
+			t->links[i].asked = false;
+			answer(t, &t->links[i], now);
+		}
 	due = report_due_at(t);
 	if (now >= due) {
 		report(t, now);

@@ -60,9 +60,10 @@ mono_t feedback_run(struct tunnel *t, mono_t now);
 /* When we ask for a report; earlier than feedback_run said once packets were
  * sent. */
 mono_t feedback_ask_at(const struct tunnel *t);
-/* A report by one link, as the answer to one who asked; at most one each
+/* The peer asks for a report by this link.  feedback_run answers, when all that
+ * has come by now was read, as a report speaks for all links; at most once each
  * FEEDBACK_HOLE_GAP, each FEEDBACK_GAP_MAX once the share is used up. */
-void feedback_answer(struct tunnel *t, struct link *l, mono_t now);
+void feedback_asked(struct link *l);
 /* A report of the peer, which left its clock at stamp. */
 void feedback_input(struct tunnel *t, const uint8_t *payload, size_t len,
     uint32_t stamp, mono_t now);

@@ -145,6 +145,7 @@ struct link {
 	struct loss_span loss;
 	mono_t alive_at; /* the latest instant we sent something that arrived */
 	mono_t keepalive_at;  /* last KEEPALIVE sent */
+	bool asked;	      /* the peer wants a report by it */
 	mono_t answered_at;   /* last report that the peer asked for */
 	mono_t answers_at;    /* when all other answers so far are paid for */
 	mono_t srtt, rttvar;  /* RFC 6298; 0: not known */

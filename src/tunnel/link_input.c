@@ -173,7 +173,7 @@ link_control(struct tunnel *t, struct link *l, struct session *s,
 		arq_input_skips(t, payload, len, now);
 		break;
 	case WIRE_ASK:
-		feedback_answer(t, l, now);
+		feedback_asked(l);
 		break;
 	case WIRE_BYE:
 		peer_closed(t, l, s, now);

@@ -279,6 +279,17 @@ pump(struct tunnel *t, mono_t now)
 	return n == PUMP_MAX && waiting;
 }
 
+void
+tunnel_stalled(struct tunnel *t, mono_t span, mono_t now)
+{
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		struct link *l = &t->links[i];
+
+		if (l->used && l->up)
+			l->alive_at = mono_earlier(l->alive_at + span, now);
+	}
+}
+
 mono_t
 tunnel_run(struct tunnel *t, mono_t now)
 {

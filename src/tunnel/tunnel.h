@@ -136,6 +136,9 @@ void tunnel_input(struct tunnel *t, struct pktbuf *pb, mono_t now);
 /* A datagram from a link's socket; takes over pb. */
 void tunnel_dgram(struct tunnel *t, unsigned slot, struct pktbuf *pb,
     const struct path *from, mono_t now);
+/* This process was not running for so long, which proves nothing of any link;
+ * what has come meanwhile was handed in. */
+void tunnel_stalled(struct tunnel *t, mono_t span, mono_t now);
 /* Does all that is due; returns the next deadline. */
 mono_t tunnel_run(struct tunnel *t, mono_t now);
 /* Client: new keys on all links. */

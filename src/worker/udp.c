@@ -15,7 +15,6 @@
 
 #define STORE_SIZE (256 * 1024)
 #define IN_SIZE_MIN 2000 /* bytes: a whole Ethernet frame and some */
-#define BATCHES_MAX 4	 /* per wake-up, so that no link starves the others */
 
 union control {
 	uint8_t buf[CMSG_SPACE(sizeof(struct in6_pktinfo))];
@@ -144,10 +143,10 @@ receive_batch(struct udp *u, unsigned slot, size_t n, mono_t now)
 }
 
 int
-udp_receive(struct udp *u, unsigned slot, mono_t now)
+udp_receive(struct udp *u, unsigned slot, unsigned batches_max, mono_t now)
 {
-	for (int batch = 0; batch < BATCHES_MAX && u->fds[slot] != -1;
-	     batch++) {
+	for (unsigned n_batch = 0; n_batch < batches_max && u->fds[slot] != -1;
+	     n_batch++) {
 		size_t n = fill_buffers(u);
 		int got;
 

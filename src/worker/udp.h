@@ -38,9 +38,9 @@ struct udp {
 /* -1 when out of memory. */
 int udp_init(struct udp *u);
 void udp_free(struct udp *u);
-/* Takes what a link's socket holds, at most a few batches; 0, or an errno that
- * says that the socket is broken. */
-int udp_receive(struct udp *u, unsigned slot, mono_t now);
+/* Takes what a link's socket holds, at most so many batches of UDP_BATCH; 0, or
+ * an errno that says that the socket is broken. */
+int udp_receive(struct udp *u, unsigned slot, unsigned batches_max, mono_t now);
 /* For struct tunnel_ops: space for a datagram, then its sending. */
 uint8_t *udp_space(struct udp *u, size_t size);
 void udp_queue(

@@ -32,6 +32,10 @@
 #include "worker/udp.h"
 #include "worker/worker.h"
 
+#define BATCHES 4 /* of a socket at a time, so that no link starves others */
+#define BATCHES_STALL 128	    /* more than the socket's buffer holds */
+#define STALL (100 * NSEC_PER_MSEC) /* a turn that is later than this */
+
 struct worker {
 	const struct worker_args *args;
 	struct ev_loop *loop;
@@ -43,6 +47,7 @@ struct worker {
 	struct control *control;
 	int timer_fd;
 	mono_t timer_at; /* what the timer is set to */
+	mono_t due_at;	 /* when the engine was to run at the latest */
 	mono_t now;	 /* of this turn of the loop */
 	ev_io ipc_io, tun_io, timer_io, socket_io[LINKS_MAX];
 	ev_prepare prepare;
@@ -209,6 +214,18 @@ set_timer(struct worker *w, mono_t at)
 		fatal("timerfd_settime");
 }
 
+/*
+ * The system has not let us run.  What came meanwhile is read before anything
+ * is concluded from it: a few batches of each socket would not be all.
+ */
+static void
+catch_up(struct worker *w, mono_t stall)
+{
+	for (unsigned slot = 0; slot < LINKS_MAX; slot++)
+		(void)udp_receive(&w->udp, slot, BATCHES_STALL, w->now);
+	tunnel_stalled(w->tunnel, stall, w->now);
+}
+
 /* Once per turn of the loop, just before it sleeps. */
 static void
 run_engine(struct ev_loop *loop, ev_prepare *watcher, int revents)
@@ -221,11 +238,14 @@ run_engine(struct ev_loop *loop, ev_prepare *watcher, int revents)
 	if (w->tunnel == NULL)
 		return;
 	w->now = mono_now();
+	if (w->due_at != 0 && w->now - w->due_at >= STALL)
+		catch_up(w, w->now - w->due_at);
 	w->udp.refused = false;
 	next = tunnel_run(w->tunnel, w->now);
 	udp_flush(&w->udp, w->now);
 	/* What was refused goes by another link at once. */
-	set_timer(w, w->udp.refused ? w->now : next);
+	w->due_at = w->udp.refused ? w->now : next;
+	set_timer(w, w->due_at);
 }
 
 static void
@@ -266,7 +286,7 @@ socket_cb(struct ev_loop *loop, ev_io *watcher, int revents)
 	(void)loop;
 	(void)revents;
 	w->now = mono_now();
-	error = udp_receive(&w->udp, slot, w->now);
+	error = udp_receive(&w->udp, slot, BATCHES, w->now);
 	/* The same errors as of a send, with the same meaning. */
 	if (error != 0)
 		tunnel_link_error(w->tunnel, slot, error, w->now);

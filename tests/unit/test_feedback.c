@@ -404,15 +404,50 @@ START_TEST(a_report_ends_the_back_off)
 }
 END_TEST
 
+/* At once, as nothing else is to be read. */
+static void
+be_asked(unsigned slot)
+{
+	feedback_asked(&t->links[slot]);
+	feedback_run(t, now);
+}
+
 START_TEST(who_is_asked_answers_by_the_same_link)
 {
 	again(3, RATE);
 	hear(0, 500);
 	reports_in(10 * SEC);
 	for (unsigned slot = 0; slot < 3; slot++) {
-		feedback_answer(t, &t->links[slot], now);
+		be_asked(slot);
 		ck_assert_uint_eq(last_sent(WIRE_REPORT, 0)->slot, slot);
 	}
+}
+END_TEST
+
+/* Or what waits in another socket would count as lost. */
+START_TEST(the_answer_knows_what_was_read_after_the_question)
+{
+	const struct sent *s;
+	struct report_link r;
+	size_t first;
+
+	again(2, RATE);
+	hear(0, 500);
+	reports_in(10 * SEC);
+	nsent = 0;
+	feedback_asked(&t->links[0]);
+	ck_assert_uint_eq(nsent, 0);
+	hear(1, 500);
+	feedback_run(t, now);
+	s = last_sent(WIRE_REPORT, 0);
+	ck_assert_ptr_nonnull(s);
+	ck_assert_uint_eq(s->slot, 0);
+	/* Link 0 has its part before. */
+	first = report_get(&r, s->payload, s->len);
+	ck_assert_uint_gt(
+	    report_get(&r, s->payload + first, s->len - first), 0);
+	ck_assert_uint_eq(r.link, 1);
+	ck_assert_uint_eq(r.packets, 1);
 }
 END_TEST
 
@@ -426,7 +461,7 @@ START_TEST(who_is_asked_too_often_does_not_answer_each_time)
 	before = count_sent_of(WIRE_REPORT);
 	for (int i = 0; i < 300; i++, now += MS / 10)
 		for (unsigned slot = 0; slot < 2; slot++)
-			feedback_answer(t, &t->links[slot], now);
+			be_asked(slot);
 	ck_assert_uint_eq(count_sent_of(WIRE_REPORT) - before,
 	    2 * (30 * MS / FEEDBACK_HOLE_GAP));
 }
@@ -442,7 +477,7 @@ START_TEST(answers_take_no_more_than_reports_may)
 	len = last_sent(WIRE_REPORT, 0)->len + 60;
 	before = count_sent_of(WIRE_REPORT);
 	for (int i = 0; i < 100000; i++, now += MS / 10)
-		feedback_answer(t, &t->links[0], now);
+		be_asked(0);
 	ck_assert_uint_le((count_sent_of(WIRE_REPORT) - before) * len,
 	    FEEDBACK_SAVED + 10 * 50000 / FEEDBACK_SHARE + len);
 }
@@ -454,8 +489,9 @@ START_TEST(one_who_asks_now_and_then_is_answered_by_the_slowest_line)
 	hear(0, 500);
 	reports_while_hearing(10 * SEC, 1400);
 	for (int i = 0; i < 10; i++, now += FEEDBACK_GAP_MAX) {
+		feedback_run(t, now);
 		nsent = 0;
-		feedback_answer(t, &t->links[0], now);
+		be_asked(0);
 		ck_assert_uint_eq(nsent, 1);
 	}
 }
@@ -493,6 +529,7 @@ feedback_suite(void)
 	tcase_add_test(tc, nobody_asks_while_reports_come_or_nothing_flies);
 	tcase_add_test(tc, a_report_ends_the_back_off);
 	tcase_add_test(tc, who_is_asked_answers_by_the_same_link);
+	tcase_add_test(tc, the_answer_knows_what_was_read_after_the_question);
 	tcase_add_test(tc, who_is_asked_too_often_does_not_answer_each_time);
 	tcase_add_test(tc, answers_take_no_more_than_reports_may);
 	tcase_add_test(

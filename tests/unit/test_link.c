@@ -73,6 +73,26 @@ START_TEST(what_will_never_leave_is_tried_a_few_times)
 }
 END_TEST
 
+/* --- a process that does not run --- */
+
+START_TEST(our_own_stall_takes_no_line_down)
+{
+	mono_t stall;
+
+	two_links();
+	stall = 2 * (mono_t)t->links[0].conf.timeout_ms * MS;
+	t->links[0].alive_at = t->links[1].alive_at = now;
+	now += stall;
+	tunnel_stalled(t, stall, now);
+	tunnel_run(t, now);
+	ck_assert(t->links[0].up && t->links[1].up);
+	/* But none lives longer than usual, either. */
+	now += stall;
+	tunnel_run(t, now);
+	ck_assert(!t->links[0].up && !t->links[1].up);
+}
+END_TEST
+
 /* --- places --- */
 
 #define PLACES 100
@@ -342,6 +362,7 @@ link_suite(void)
 	tcase_add_checked_fixture(tc, setup, stop_end);
 	tcase_add_test(tc, what_never_left_is_no_resend_in_vain);
 	tcase_add_test(tc, what_will_never_leave_is_tried_a_few_times);
+	tcase_add_test(tc, our_own_stall_takes_no_line_down);
 	tcase_add_loop_test(
 	    tc, what_leaves_ahead_says_so_and_is_no_predecessor, 0, 2);
 	tcase_add_loop_test(tc, a_resend_keeps_its_place, 0, 2);
