@@ -71,6 +71,11 @@ end(struct tunnel *t, struct link *l, mono_t now)
 {
 	l->trial.on = false;
 	l->trial.ended_at = now;
+	if (l->trial.cause == HEALTH_LOSSY) {
+		rate_policed(&l->rate, l->loss.percent,
+		    HEALTH_POLICED_HOLD << l->trial.relapses, now);
+		link_set_rate(t, l, now);
+	}
 	forget_loss(l);
 	sched_join(t, l);
 	tunnel_retune(t);

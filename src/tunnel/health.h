@@ -29,6 +29,9 @@
 #define HEALTH_COPY_GAP_MAX (1 * NSEC_PER_SEC) /* where none arrives */
 /* Lossy again within this: it has to prove itself for longer. */
 #define HEALTH_TRUST (30 * NSEC_PER_SEC)
+/* After loss at speed that a few copies did not have, the rate stays below what
+ * came through for so long; doubled with each relapse. */
+#define HEALTH_POLICED_HOLD (2 * NSEC_PER_SEC)
 
 /* The reports of the peer decide how often a line of the log is due. */
 #define HEALTH_LOG_PERIOD (30 * NSEC_PER_SEC)

@@ -126,6 +126,18 @@ rate_set_conf(struct rate *r, uint64_t conf_Bps, mono_t now)
 	r->raise_at = now;
 }
 
+void
+rate_policed(struct rate *r, unsigned lost_percent, mono_t hold, mono_t now)
+{
+	if (r->phase == RATE_START || lost_percent > 100)
+		return;
+	set(r, KEEP * (double)r->now_Bps * (100 - lost_percent) / 100);
+	r->line_Bps = r->now_Bps;
+	r->phase = RATE_CRUISE;
+	r->running = false;
+	r->raise_at = now + hold;
+}
+
 bool
 rate_is_limited(const struct rate *r)
 {

@@ -110,6 +110,11 @@ void rate_set_conf(struct rate *r, uint64_t conf_Bps, mono_t now);
  * packet of the link (bytes 0).  May rebase d.  True: rate_pace is another. */
 bool rate_report(
     struct rate *r, struct delay *d, const struct rate_sample *s, mono_t now);
+/* So much of what was sent was lost, and next to nothing of a few packets: the
+ * line is policed.  Goes on with what came through, and no faster for a while.
+ */
+void rate_policed(
+    struct rate *r, unsigned lost_percent, mono_t hold, mono_t now);
 /* At which to send, in bytes per second; never 0. */
 uint64_t rate_pace(const struct rate *r);
 /* Delays and totals begin anew; what the line carries stays known. */

@@ -267,6 +267,19 @@ START_TEST(a_line_on_the_edge_has_to_prove_itself_longer_each_time)
 }
 END_TEST
 
+/* A policer drops what is too much; few copies are not. */
+START_TEST(after_loss_a_line_gets_what_came_through)
+{
+	uint64_t highest = 0, before = l->pacer.rate_Bps;
+	uint32_t packets = 0;
+
+	make_lossy(&highest, &packets);
+	pass_trial(&highest, &packets);
+	ck_assert_uint_lt(l->pacer.rate_Bps, before / 2);
+	ck_assert_uint_gt(l->pacer.rate_Bps, before * 45 / 100);
+}
+END_TEST
+
 static size_t lost_lines, used_lines;
 
 static void
@@ -480,6 +493,7 @@ health_suite(void)
 	tcase_add_test(tc, a_fifth_of_the_packets_lost_is_not);
 	tcase_add_test(tc, a_short_burst_of_losses_is_not_judged);
 	tcase_add_test(tc, nine_of_ten_copies_have_to_arrive_after_loss);
+	tcase_add_test(tc, after_loss_a_line_gets_what_came_through);
 	tcase_add_test(
 	    tc, a_line_on_the_edge_has_to_prove_itself_longer_each_time);
 	tcase_add_test(tc, a_line_that_came_back_has_to_prove_itself);

@@ -337,6 +337,22 @@ START_TEST(does_not_run_away_before_a_policer)
 }
 END_TEST
 
+/* With a configured rate it does not see that by itself. */
+START_TEST(what_is_known_to_be_policed_is_kept_for_a_while)
+{
+	line_init(&line, 20 * MBIT, 10 * MBIT, 10 * MS);
+	line.buffer = 2 * MS;
+	line_watch_for(&line, 5 * SEC);
+	ck_assert(line_rate_Bps(&line) > 19 * MBIT);
+	rate_policed(&line.rate, 50, 2 * SEC, line.now);
+	line_watch_for(&line, 2 * SEC - 100 * MS);
+	ck_assert(line.rate_max < 10 * MBIT);
+	ck_assert(line_delivered_Bps(&line) > 9 * MBIT);
+	line_watch_for(&line, 3 * SEC);
+	ck_assert(line.rate_max > 15 * MBIT);
+}
+END_TEST
+
 /* (e) */
 START_TEST(survives_a_line_that_stalls)
 {
@@ -537,6 +553,7 @@ rate_suite(void)
 	tcase_add_test(tc, follows_a_line_of_unknown_rate);
 	tcase_add_test(tc, is_steady_where_the_cpu_is_the_end);
 	tcase_add_test(tc, does_not_run_away_before_a_policer);
+	tcase_add_test(tc, what_is_known_to_be_policed_is_kept_for_a_while);
 	tcase_add_test(tc, survives_a_line_that_stalls);
 	tcase_add_test(tc, survives_idle_and_sparse_periods);
 	tcase_add_test(tc, an_application_that_sends_little_raises_nothing);
