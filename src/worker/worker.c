@@ -7,7 +7,6 @@
 #include "config.h"
 
 #include <sys/prctl.h>
-#include <sys/timerfd.h>
 #include <errno.h>
 #include <malloc.h>
 #include <signal.h>
@@ -28,13 +27,17 @@
 #include "worker/control.h"
 #include "worker/sandbox.h"
 #include "worker/status.h"
+#include "worker/timer.h"
 #include "worker/tunio.h"
 #include "worker/udp.h"
 #include "worker/worker.h"
 
 #define BATCHES 4 /* of a socket at a time, so that no link starves others */
-#define BATCHES_STALL 128	    /* more than the socket's buffer holds */
-#define STALL (100 * NSEC_PER_MSEC) /* a turn that is later than this */
+#define BATCHES_STALL 128 /* more than the socket's buffer holds */
+/* A turn that is so late is a stall; after a longer one the peer, and routers
+ * that translate addresses, have forgotten us. */
+#define STALL_MIN (100 * NSEC_PER_MSEC)
+#define STALL_MAX (30 * NSEC_PER_SEC)
 
 struct worker {
 	const struct worker_args *args;
@@ -45,10 +48,9 @@ struct worker {
 	struct tunio tun;
 	struct udp udp;
 	struct control *control;
-	int timer_fd;
-	mono_t timer_at; /* what the timer is set to */
-	mono_t due_at;	 /* when the engine was to run at the latest */
-	mono_t now;	 /* of this turn of the loop */
+	struct timer timer;
+	mono_t due_at; /* when the engine was to run at the latest */
+	mono_t now;    /* of this turn of the loop */
 	ev_io ipc_io, tun_io, timer_io, socket_io[LINKS_MAX];
 	ev_prepare prepare;
 };
@@ -196,24 +198,6 @@ op_event(void *ctx, enum tunnel_event event, unsigned slot)
 
 /* --- watchers --- */
 
-static void
-set_timer(struct worker *w, mono_t at)
-{
-	struct itimerspec its = { 0 };
-
-	if (at == w->timer_at)
-		return;
-	w->timer_at = at;
-	if (at != MONO_NEVER) {
-		if (at < 1)
-			at = 1;
-		its.it_value.tv_sec = (time_t)(at / NSEC_PER_SEC);
-		its.it_value.tv_nsec = (long)(at % NSEC_PER_SEC);
-	}
-	if (timerfd_settime(w->timer_fd, TFD_TIMER_ABSTIME, &its, NULL) == -1)
-		fatal("timerfd_settime");
-}
-
 /*
  * The system has not let us run.  What came meanwhile is read before anything
  * is concluded from it: a few batches of each socket would not be all.
@@ -231,35 +215,32 @@ static void
 run_engine(struct ev_loop *loop, ev_prepare *watcher, int revents)
 {
 	struct worker *w = watcher->data;
-	mono_t next;
+	mono_t next, stall;
 
 	(void)loop;
 	(void)revents;
 	if (w->tunnel == NULL)
 		return;
 	w->now = mono_now();
-	if (w->due_at != 0 && w->now - w->due_at >= STALL)
-		catch_up(w, w->now - w->due_at);
+	stall = w->now - w->due_at;
+	if (stall >= STALL_MIN && stall <= STALL_MAX)
+		catch_up(w, stall);
 	w->udp.refused = false;
 	next = tunnel_run(w->tunnel, w->now);
 	udp_flush(&w->udp, w->now);
 	/* What was refused goes by another link at once. */
 	w->due_at = w->udp.refused ? w->now : next;
-	set_timer(w, w->due_at);
+	timer_set(&w->timer, w->due_at);
 }
 
 static void
 timer_cb(struct ev_loop *loop, ev_io *watcher, int revents)
 {
 	struct worker *w = watcher->data;
-	uint64_t expired;
 
 	(void)loop;
 	(void)revents;
-	if (read(w->timer_fd, &expired, sizeof(expired)) == -1 &&
-	    errno != EAGAIN)
-		fatal("timerfd");
-	w->timer_at = MONO_NEVER;
+	timer_expired(&w->timer);
 }
 
 static void
@@ -573,12 +554,8 @@ start_loop(struct worker *w)
 	w->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
 	if (w->loop == NULL)
 		fatalx("cannot make the event loop");
-	w->timer_fd =
-	    timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
-	if (w->timer_fd == -1)
-		fatal("timerfd_create");
-	w->timer_at = MONO_NEVER;
-	watch(w, &w->timer_io, timer_cb, w->timer_fd);
+	timer_open(&w->timer);
+	watch(w, &w->timer_io, timer_cb, w->timer.fd);
 	watch(w, &w->ipc_io, ipc_cb, w->args->ipc_fd);
 	ev_prepare_init(&w->prepare, run_engine);
 	w->prepare.data = w;
