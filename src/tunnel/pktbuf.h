@@ -24,7 +24,7 @@ enum pktbuf_use {
 	PKTBUF_IO,     /* being read, sealed or delivered */
 	PKTBUF_QUEUE,  /* waiting for a link */
 	PKTBUF_RETAIN, /* sent, not yet acknowledged */
-	PKTBUF_RESEQ,  /* received, waiting for its turn */
+	PKTBUF_RESEQ,  /* received, waiting for its turn or time */
 	PKTBUF_USES
 };
 
@@ -67,7 +67,8 @@ struct pktbuf {
 	bool again;	    /* waits to be sent once more */
 	uint16_t carriers;  /* mask of the slots that have carried it */
 	mono_t queued_at;   /* for the sojourn time */
-	mono_t due_at;	    /* placed: its turn should have come by then */
+	mono_t due_at;	    /* placed: its turn should have come by then;
+			       received: the playout buffer lets it go */
 	mono_t sent_at;	    /* for the first time */
 	struct pktbuf_gso gso;
 };

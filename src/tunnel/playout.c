@@ -20,7 +20,8 @@
 #define GAIN 64	       /* 1/64 for each span */
 /* Where all were faster for so long, the path is shorter. */
 #define SHORTER_AFTER (300 * NSEC_PER_MSEC)
-#define PAUSE (4 * SPAN) /* after one of these the time begins anew */
+/* Without such a span for so long that begins anew. */
+#define PAUSE_MIN (4 * SPAN)
 #define USUAL_AGE_MAX (1 * NSEC_PER_SEC)
 /* What is early by less is let through. */
 #define EARLY_MIN (1 * NSEC_PER_MSEC)
@@ -81,24 +82,26 @@ knows_usual(const struct bucket *b, mono_t now)
 	return b->usual_at != 0 && now - b->usual_at <= USUAL_AGE_MAX;
 }
 
-/* A line that holds packets back makes clumps, so the time in which the peer
- * sent them counts as well. */
+/* Lines that hold packets back make clumps, and some flows send bursts: so
+ * both the time in which the peer sent them and that until the next one count.
+ */
 static bool
-is_bulk(const struct bucket *b)
+is_bulk(const struct bucket *b, mono_t now)
 {
-	int64_t sent_in = (int64_t)b->newest - b->oldest;
+	mono_t sent_in = ((mono_t)b->newest - b->oldest) * WIRE_STAMP_UNIT;
 
 	return b->n >= SPAN_PACKETS &&
-	       b->n * (SPAN / WIRE_STAMP_UNIT) >= SPAN_PACKETS * sent_in;
+	       b->n * SPAN >=
+		   SPAN_PACKETS * mono_later(sent_in, now - b->span_at);
 }
 
 static void
-end_span(struct bucket *b)
+end_span(struct bucket *b, mono_t now)
 {
-	if (!is_bulk(b))
+	if (!is_bulk(b, now))
 		return;
 	if ((int32_t)(b->most - b->usual) >= 0 ||
-	    b->span_at - b->usual_at >= PAUSE)
+	    b->span_at - b->usual_at >= PAUSE_MIN)
 		b->slow_at = b->span_at;
 	if (!knows_usual(b, b->span_at))
 		b->usual = b->least;
@@ -124,7 +127,7 @@ learn(struct bucket *b, uint32_t stamp, uint32_t delay, mono_t now)
 	int32_t sent;
 
 	if (now - b->span_at >= SPAN) {
-		end_span(b);
+		end_span(b, now);
 		begin_span(b, stamp, now);
 	}
 	sent = (int32_t)((stamp - b->span_stamp) << DELAY_SHIFT) /
@@ -142,7 +145,7 @@ learn(struct bucket *b, uint32_t stamp, uint32_t delay, mono_t now)
 	b->n++;
 }
 
-/* By how much a packet is faster than usual. */
+/* By how much a packet is faster than usual; negative: slower. */
 static mono_t
 early_by(const struct bucket *b, uint32_t delay, mono_t now)
 {
@@ -185,19 +188,25 @@ hold(struct playout *p, struct bucket *b, struct pktbuf *pb, mono_t due_at)
 {
 	const struct pktbuf *last = TAILQ_LAST(&b->held, pktbuf_list);
 
-	if (last == NULL)
+	/* Those behind the first one make nothing due earlier. */
+	if (last == NULL) {
 		TAILQ_INSERT_TAIL(&p->waiting, b, entry);
-	else
+		p->due_at = mono_earlier(p->due_at, due_at);
+	} else
 		due_at = mono_later(due_at, last->due_at);
 	pb->due_at = due_at;
 	TAILQ_INSERT_TAIL(&b->held, pb, entry);
-	p->stats.early++;
+	p->stats.held++;
 	p->stats.packets++;
 	p->stats.bytes += pb->len;
-	if (due_at < p->due_at)
-		p->due_at = due_at;
-	if (pktbuf_set_use(p->pool, pb, PKTBUF_RESEQ) == -1)
-		release(p, b, MONO_NEVER); /* for want of room */
+	while (pktbuf_set_use(p->pool, pb, PKTBUF_RESEQ) == -1) {
+		struct pktbuf *first = take_first(p, b);
+
+		p->stats.no_memory++;
+		p->deliver(p->ctx, first);
+		if (first == pb)
+			break;
+	}
 }
 
 void
@@ -250,7 +259,7 @@ playout_reset(struct playout *p)
 	while (!TAILQ_EMPTY(&p->waiting))
 		release(p, TAILQ_FIRST(&p->waiting), MONO_NEVER);
 	for (size_t i = 0; i < FQ_BUCKETS; i++) {
-		p->buckets[i].usual_at = 0;
+		p->buckets[i].usual_at = p->buckets[i].span_at = 0;
 		p->buckets[i].n = 0;
 	}
 }

@@ -15,7 +15,8 @@
 #include "tunnel/pktbuf.h"
 
 struct playout_stats {
-	uint64_t early;	       /* packets that waited */
+	uint64_t held;	       /* packets that waited */
+	uint64_t no_memory;    /* let go earlier, for want of room */
 	size_t bytes, packets; /* waiting now */
 };
 

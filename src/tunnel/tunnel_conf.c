@@ -31,7 +31,7 @@ play_out(void *ctx, struct pktbuf *pb, mono_t now)
 	playout_input(t->playout, pb, now);
 }
 
-/* ... and whose time has come, for the device. */
+/* A packet whose time has come, for the device. */
 static void
 deliver(void *ctx, struct pktbuf *pb)
 {

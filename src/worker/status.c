@@ -141,7 +141,8 @@ static const struct count order_counts[] = {
 static const struct count playout_counts[] = {
 	PLAYOUT(bytes, "held_bytes"),
 	PLAYOUT(packets, "held_packets"),
-	PLAYOUT(early, "early"),
+	PLAYOUT(held, "held"),
+	PLAYOUT(no_memory, "no_memory"),
 };
 
 static const struct count resend_counts[] = {

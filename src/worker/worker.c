@@ -198,6 +198,16 @@ op_event(void *ctx, enum tunnel_event event, unsigned slot)
 
 /* --- watchers --- */
 
+static void
+receive(struct worker *w, unsigned slot, unsigned batches)
+{
+	int error = udp_receive(&w->udp, slot, batches, w->now);
+
+	/* The same errors as of a send, with the same meaning. */
+	if (error != 0)
+		tunnel_link_error(w->tunnel, slot, error, w->now);
+}
+
 /*
  * The system has not let us run.  What came meanwhile is read before anything
  * is concluded from it: a few batches of each socket would not be all.
@@ -206,7 +216,7 @@ static void
 catch_up(struct worker *w, mono_t stall)
 {
 	for (unsigned slot = 0; slot < LINKS_MAX; slot++)
-		(void)udp_receive(&w->udp, slot, BATCHES_STALL, w->now);
+		receive(w, slot, BATCHES_STALL);
 	tunnel_stalled(w->tunnel, stall, w->now);
 }
 
@@ -262,15 +272,11 @@ socket_cb(struct ev_loop *loop, ev_io *watcher, int revents)
 {
 	struct worker *w = watcher->data;
 	unsigned slot = (unsigned)(watcher - w->socket_io);
-	int error;
 
 	(void)loop;
 	(void)revents;
 	w->now = mono_now();
-	error = udp_receive(&w->udp, slot, BATCHES, w->now);
-	/* The same errors as of a send, with the same meaning. */
-	if (error != 0)
-		tunnel_link_error(w->tunnel, slot, error, w->now);
+	receive(w, slot, BATCHES);
 }
 
 static void

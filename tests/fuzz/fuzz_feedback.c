@@ -183,6 +183,7 @@ stop(void)
 			link_set_down(t, &t->links[i], "end", now);
 	tunnel_run(t, now);
 	reseq_reset(t->reseq, now);
+	playout_reset(t->playout);
 	for (int use = 0; use < PKTBUF_USES; use++)
 		require(pktbuf_used(t->pool, (enum pktbuf_use)use) == 0);
 	tunnel_free(t);

@@ -44,7 +44,7 @@ start(unsigned bond, uint64_t seed)
 static uint64_t
 early(const struct sim *s, int end)
 {
-	return playout_stats(s->end[end].t->playout)->early;
+	return playout_stats(s->end[end].t->playout)->held;
 }
 
 /* _i: the bond, with each of some seeds. */

@@ -137,7 +137,7 @@ START_TEST(a_packet_faster_than_usual_waits_for_the_usual_delay)
 	flow(0, GAP, SEC, 50 * MSEC);
 	ck_assert_int_eq(most, 0);
 	about(wait_of(0, 30 * MSEC), 20 * MSEC);
-	ck_assert_uint_eq(playout_stats(p)->early, 1);
+	ck_assert_uint_eq(playout_stats(p)->held, 1);
 	ck_assert_uint_eq(playout_stats(p)->packets, 0);
 	ck_assert_uint_eq(playout_stats(p)->bytes, 0);
 	ck_assert_int_eq(playout_run(p, now), MONO_NEVER);
@@ -180,6 +180,18 @@ START_TEST(a_clump_of_its_packets_is_no_bulk)
 		ck_assert_int_eq(wait_of(0, 0), 0);
 		pass_time(200 * MSEC);
 	}
+}
+END_TEST
+
+/* Frames of a picture, say. */
+START_TEST(bursts_of_a_sparse_flow_are_no_bulk)
+{
+	for (int i = 0; i < 100; i++) {
+		for (int j = 0; j < 8; j++)
+			turn(0, (20 + i * 17 % 40) * MSEC);
+		pass_time(200 * MSEC);
+	}
+	ck_assert_int_eq(most, 0);
 }
 END_TEST
 
@@ -411,6 +423,7 @@ playout_suite(void)
 	tcase_add_test(tc, what_is_hardly_early_passes);
 	tcase_add_test(tc, a_flow_that_sends_little_waits_for_nothing);
 	tcase_add_test(tc, a_clump_of_its_packets_is_no_bulk);
+	tcase_add_test(tc, bursts_of_a_sparse_flow_are_no_bulk);
 	tcase_add_test(tc, an_urgent_packet_never_waits);
 	tcase_add_test(tc, buckets_do_not_know_each_other);
 	tcase_add_test(tc, none_waits_longer_than_a_tenth_of_a_second);

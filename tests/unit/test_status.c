@@ -138,12 +138,13 @@ static const char *const bond_names[] = { "state", "queue_bytes",
 	"drops.overload", "order.held_bytes", "order.held_packets",
 	"order.held", "order.late", "order.duplicates", "order.holes",
 	"order.skipped", "order.deadlines", "order.no_memory",
-	"playout.held_bytes", "playout.held_packets", "playout.early",
-	"resends.lost", "resends.resent", "resends.skipped",
-	"resends.over_budget", "resends.waiting", "resends.budget_bytes",
-	"reports.sent", "reports.received", "reports.bad", "reports.asked",
-	"memory.limit_bytes", "memory.pool_bytes", "memory.io_bytes",
-	"memory.queue_bytes", "memory.retain_bytes", "memory.order_bytes" };
+	"playout.held_bytes", "playout.held_packets", "playout.held",
+	"playout.no_memory", "resends.lost", "resends.resent",
+	"resends.skipped", "resends.over_budget", "resends.waiting",
+	"resends.budget_bytes", "reports.sent", "reports.received",
+	"reports.bad", "reports.asked", "memory.limit_bytes",
+	"memory.pool_bytes", "memory.io_bytes", "memory.queue_bytes",
+	"memory.retain_bytes", "memory.order_bytes" };
 
 /* Programs rely on them. */
 START_TEST(names_stay)
