@@ -12,8 +12,8 @@ def cubic_late(plan):
 
 
 def varying(name):
-    """BBR's first ten seconds are ruled by the handshake's round trip, which
-    says little where delays vary."""
+    """Whether a delay varies: there BBR's first ten seconds are ruled by the
+    handshake's round trip, which says little."""
     return any(wire.jitter for wire in ENVIRONMENTS[name])
 
 
