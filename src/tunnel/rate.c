@@ -50,7 +50,11 @@
 #define RAISE_GAP (50 * MS)
 #define START_GAP (25 * MS)
 #define FIRST_RTT (1 * MS) /* no line of an operator is shorter */
-#define TRIM 64		   /* this part less while a little queue is left */
+/* This part of the rate less on the line that is the soonest: while a little
+ * queue is left, and always.  The latter is 4 ms each second and drains what
+ * nobody sees, more than base rises meanwhile (excess.c). */
+#define TRIM 64
+#define TRIM_ALWAYS 256
 #define HOLD (1 * NSEC_PER_SEC) /* between two probes that failed */
 #define SURPLUS 1.4 /* of the rate over what arrives, random loss included */
 
@@ -147,7 +151,7 @@ rate_is_limited(const struct rate *r)
 uint64_t
 rate_pace(const struct rate *r)
 {
-	return r->trimmed ? r->now_Bps - r->now_Bps / TRIM : r->now_Bps;
+	return r->trim != 0 ? r->now_Bps - r->now_Bps / r->trim : r->now_Bps;
 }
 
 /* A queue is gone. */
@@ -161,7 +165,7 @@ excess_none(const struct rate *r)
 static mono_t
 excess_little(const struct rate *r)
 {
-	return RATE_EXCESS / 10 + 4 * r->excess.noise + rate_quantum(r);
+	return RATE_EXCESS / 30 + 2 * r->excess.noise + rate_quantum(r);
 }
 
 /* To send less than the line carries, which is known from the run. */
@@ -424,14 +428,14 @@ static void
 trim(struct rate *r, const struct rate_sample *s)
 {
 	mono_t little = excess_little(r);
+	bool left = r->trim == TRIM ? r->excess.now > little / 2
+				    : excess_standing(&r->excess) > little &&
+					  rate_is_used(r);
 
 	if (r->phase != RATE_CRUISE || !s->soonest)
-		r->trimmed = false;
-	else if (r->trimmed)
-		r->trimmed = r->excess.now > little / 2;
+		r->trim = 0;
 	else
-		r->trimmed =
-		    excess_standing(&r->excess) > little && rate_is_used(r);
+		r->trim = left ? TRIM : TRIM_ALWAYS;
 }
 
 /* Doubles what arrives each round trip. */
@@ -491,7 +495,8 @@ rate_forget(struct rate *r)
 {
 	r->excess = (struct excess){ 0 };
 	r->step = (struct rate_span){ 0 };
-	r->running = r->trimmed = false;
+	r->running = false;
+	r->trim = 0;
 	r->soft = 0;
 	if (r->phase != RATE_DRAIN)
 		return;

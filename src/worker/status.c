@@ -290,6 +290,8 @@ put_delays(json_t *o, const struct tunnel *t, const struct link *l)
 	put_ms(o, "delay_rel_ms", later);
 	put_ms(o, "delay_var_ms", l->delay.var);
 	put_ms(o, "delay_excess_ms", delay_excess(&l->delay));
+	put_ms(o, "queue_ms", l->rate.excess.now);
+	put_ms(o, "noise_ms", l->rate.excess.noise);
 }
 
 static json_t *

@@ -362,8 +362,8 @@ START_TEST(reloads_leave_unchanged_links_alone)
 	sim_reload(s, CLIENT, false);
 	sim_reload(s, SERVER, false);
 	sim_for(s, SEC);
-	ck_assert_uint_eq(sim_link(s, CLIENT, 0)->pacer.rate_Bps, 2500000);
-	ck_assert_uint_eq(sim_link(s, SERVER, 1)->pacer.rate_Bps, 2500000);
+	ck_assert_uint_eq(sim_link(s, CLIENT, 0)->rate.now_Bps, 2500000);
+	ck_assert_uint_eq(sim_link(s, SERVER, 1)->rate.now_Bps, 2500000);
 	s->setup.timeout_ms = 5000; /* another time-out */
 	sim_reload(s, CLIENT, false);
 	sim_reload(s, SERVER, false);

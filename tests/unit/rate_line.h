@@ -71,7 +71,7 @@ struct line {
 	double queue_sum;
 	unsigned ticks, above_20;
 	uint64_t rate_min, rate_max;
-	unsigned changes;
+	unsigned changes; /* of now_Bps */
 };
 
 static inline double
@@ -230,6 +230,7 @@ line_hear(struct line *l, const struct line_report *r)
 		.backlogged = l->backlogged,
 		.soonest = true,
 	};
+	uint64_t was = l->rate.now_Bps;
 
 	if (l->seen.packets != 0) {
 		if (s.bytes > 0) {
@@ -239,8 +240,8 @@ line_hear(struct line *l, const struct line_report *r)
 		}
 		s.rtt = l->rtt;
 		if (l->delay.known)
-			l->changes +=
-			    rate_report(&l->rate, &l->delay, &s, l->now);
+			rate_report(&l->rate, &l->delay, &s, l->now);
+		l->changes += l->rate.now_Bps != was;
 		l->backlogged = true;
 	}
 	l->seen = *r;
