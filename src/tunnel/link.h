@@ -164,6 +164,17 @@ struct link {
 	struct log_limit log_auth, log_mismatch, log_size, log_loss;
 };
 
+/* A datagram of the link's socket, as far as it has been opened. */
+struct link_arrival {
+	const struct path *from;
+	size_t outer_bytes;
+	struct wire_header h;
+	struct session *s;
+	struct wire_inner in;
+	uint8_t *packet; /* that was inside, in place */
+	size_t len;
+};
+
 /* A new link in its slot; asks for what it needs at the next run. */
 void link_init(struct tunnel *t, struct link *l, unsigned slot,
     const struct conf_link *conf, mono_t now);
@@ -209,17 +220,13 @@ const char *link_addr_text(const union addr *a, char buf[ADDRTEXT_MAX]);
 int link_map_addr(const struct link *l, union addr *a);
 /* The tunnel's keepalive tick. */
 void link_keepalive(struct tunnel *t, struct link *l, mono_t now);
-/* A CONTROL packet that proved authentic under s. */
-void link_control(struct tunnel *t, struct link *l, struct session *s,
-    const struct wire_inner *in, uint8_t *payload, size_t len,
-    const struct path *from, mono_t now);
+/* A CONTROL packet that proved authentic. */
+void link_control(struct tunnel *t, struct link *l,
+    const struct link_arrival *a, mono_t now);
 /* Changes of state; reason is for the log, NULL stays silent. */
 void link_set_up(struct tunnel *t, struct link *l, mono_t now);
 void link_set_down(
     struct tunnel *t, struct link *l, const char *reason, mono_t now);
-/* Notes what an authentic packet under s says of the line's health. */
-void link_heard(struct tunnel *t, struct link *l, const struct session *s,
-    uint64_t seq, size_t outer, const struct wire_inner *in, mono_t now);
 /* Takes over the rate that both ends' wishes make. */
 void link_set_rate(struct tunnel *t, struct link *l, mono_t now);
 /* One-way time to the peer if nothing waits: half the RTT of the fastest link

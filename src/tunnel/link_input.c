@@ -47,19 +47,22 @@ heard_while_down(struct tunnel *t, struct link *l, mono_t proven_at, mono_t now)
 		link_keepalive(t, l, now);
 }
 
-void
-link_heard(struct tunnel *t, struct link *l, const struct session *s,
-    uint64_t seq, size_t outer, const struct wire_inner *in, mono_t now)
+/* What an authentic packet says of the line's health. */
+static void
+heard(
+    struct tunnel *t, struct link *l, const struct link_arrival *a, mono_t now)
 {
+	const struct wire_inner *in = &a->in;
 	mono_t rtt, proven_at;
 
 	/* Late packets of a peer that has begun anew count for nothing. */
-	if (s == &l->prev && l->prev_is_gone)
+	if (a->s == &l->prev && l->prev_is_gone)
 		return;
 	l->rx_received++;
-	meter_note(&l->meter, seq, (uint32_t)outer, in->stamp, now);
-	if (s == &l->cur && seq > l->rx_highest) {
-		l->rx_highest = seq;
+	meter_note(
+	    &l->meter, a->h.seq, (uint32_t)a->outer_bytes, in->stamp, now);
+	if (a->s == &l->cur && a->h.seq > l->rx_highest) {
+		l->rx_highest = a->h.seq;
 		l->rx_stamp = in->stamp;
 		l->rx_stamp_at = now;
 	}
@@ -81,20 +84,19 @@ link_heard(struct tunnel *t, struct link *l, const struct session *s,
 }
 
 static void
-probe_answered(
-    struct link *l, const uint8_t *payload, size_t len, const struct path *from)
+probe_answered(struct link *l, const struct link_arrival *a)
 {
 	char old[ADDRTEXT_MAX], new[ADDRTEXT_MAX];
 
-	if (len != sizeof(l->probe) || l->probe == 0 ||
-	    memcmp(payload, &l->probe, len) != 0 ||
-	    !addr_equal(&from->peer, &l->probe_path.peer))
+	if (a->len != sizeof(l->probe) || l->probe == 0 ||
+	    memcmp(a->packet, &l->probe, a->len) != 0 ||
+	    !addr_equal(&a->from->peer, &l->probe_path.peer))
 		return;
 	l->probe = 0;
 	log_info("link %s: peer moved from %s to %s", l->conf.name,
 	    link_addr_text(&l->path.peer, old),
-	    link_addr_text(&from->peer, new));
-	l->path = *from;
+	    link_addr_text(&a->from->peer, new));
+	l->path = *a->from;
 }
 
 static bool
@@ -138,45 +140,46 @@ answer_keepalive(
 }
 
 void
-link_control(struct tunnel *t, struct link *l, struct session *s,
-    const struct wire_inner *in, uint8_t *payload, size_t len,
-    const struct path *from, mono_t now)
+link_control(
+    struct tunnel *t, struct link *l, const struct link_arrival *a, mono_t now)
 {
+	const struct wire_inner *in = &a->in;
 	struct wire_counts c;
 
-	if (len >= WIRE_COUNTS_LEN && (in->control == WIRE_KEEPALIVE ||
-					  in->control == WIRE_KEEPALIVE_ACK)) {
-		wire_get_counts(&c, payload);
+	if (a->len >= WIRE_COUNTS_LEN &&
+	    (in->control == WIRE_KEEPALIVE ||
+		in->control == WIRE_KEEPALIVE_ACK)) {
+		wire_get_counts(&c, a->packet);
 		loss_meter_update(&l->tx_loss, c.highest, c.received, now);
 		tunnel_retune_soon(t);
 	}
 	switch (in->control) {
 	case WIRE_KEEPALIVE:
-		answer_keepalive(t, l, s, now);
+		answer_keepalive(t, l, a->s, now);
 		break;
 	case WIRE_RENEW:
 		if (!t->server)
 			link_hs_renew(t, l, now);
 		break;
 	case WIRE_PROBE:
-		if (len == sizeof(l->probe) && may_answer(l, now))
-			link_send_control(
-			    t, l, s, WIRE_PROBE_ACK, payload, len, from, now);
+		if (a->len == sizeof(l->probe) && may_answer(l, now))
+			link_send_control(t, l, a->s, WIRE_PROBE_ACK, a->packet,
+			    a->len, a->from, now);
 		break;
 	case WIRE_PROBE_ACK:
-		probe_answered(l, payload, len, from);
+		probe_answered(l, a);
 		break;
 	case WIRE_REPORT:
-		feedback_input(t, payload, len, in->stamp, now);
+		feedback_input(t, a->packet, a->len, in->stamp, now);
 		break;
 	case WIRE_SKIP:
-		arq_input_skips(t, payload, len, now);
+		arq_input_skips(t, a->packet, a->len, now);
 		break;
 	case WIRE_ASK:
 		feedback_asked(l);
 		break;
 	case WIRE_BYE:
-		peer_closed(t, l, s, now);
+		peer_closed(t, l, a->s, now);
 		break;
 	default: /* of a later version: nothing to do */
 		break;
@@ -185,25 +188,25 @@ link_control(struct tunnel *t, struct link *l, struct session *s,
 
 /* Follows the peer to a new address once that has answered a probe. */
 static void
-remember_path(struct tunnel *t, struct link *l, const struct session *s,
-    uint64_t seq, const struct path *from, mono_t now)
+remember_path(
+    struct tunnel *t, struct link *l, const struct link_arrival *a, mono_t now)
 {
-	if (s != &l->cur || seq != l->rx_highest)
+	if (a->s != &l->cur || a->h.seq != l->rx_highest)
 		return;
-	if (addr_equal(&from->peer, &l->path.peer)) {
-		l->path.local = from->local;
+	if (addr_equal(&a->from->peer, &l->path.peer)) {
+		l->path.local = a->from->local;
 		return;
 	}
-	if (s->cipher == SESSION_NONE ||
+	if (a->s->cipher == SESSION_NONE ||
 	    (l->probe != 0 && now - l->probe_at < PROBE_RETRY))
 		return;
 	do
 		t->ops.random(t->ops.ctx, &l->probe, sizeof(l->probe));
 	while (l->probe == 0);
-	l->probe_path = *from;
+	l->probe_path = *a->from;
 	l->probe_at = now;
-	link_send_control(
-	    t, l, &l->cur, WIRE_PROBE, &l->probe, sizeof(l->probe), from, now);
+	link_send_control(t, l, &l->cur, WIRE_PROBE, &l->probe,
+	    sizeof(l->probe), a->from, now);
 }
 
 /* Of a process that has died since: another one has taken its place, whose
@@ -262,63 +265,72 @@ count_received(struct link *l, const struct pktbuf *pb, const struct path *from)
 	return outer;
 }
 
+/* Opens it in place; false: it is counted as what it is.  *pending as
+ * link_hs_find sets it. */
+static bool
+unseal(struct link *l, struct pktbuf *pb, struct link_arrival *a,
+    struct hs_pending **pending)
+{
+	enum session_result r;
+
+	if (wire_get_header(&a->h, pb->data, pb->len) == -1 ||
+	    (a->h.type != WIRE_DATA && a->h.type != WIRE_CONTROL)) {
+		l->stats.drop_malformed++;
+		return false;
+	}
+	a->s = link_hs_find(l, a->h.epoch, pending);
+	/* In clear, only the address that shook hands speaks for the peer. */
+	if (a->s == NULL || (a->s->cipher == SESSION_NONE &&
+				(a->s == &l->cur || a->s == &l->prev) &&
+				!addr_equal(&a->from->peer, &l->path.peer))) {
+		l->stats.drop_stranger++;
+		return false;
+	}
+	r = session_open(
+	    a->s, &a->h, pb->data, pb->len, &a->in, &a->packet, &a->len);
+	if (r != SESSION_OK) {
+		count_bad(l, r);
+		return false;
+	}
+	if (a->h.type == WIRE_DATA)
+		a->in.control = 0;
+	return true;
+}
+
 /* Returns true if pb was delivered. */
 static bool
 sealed_input(struct tunnel *t, struct link *l, struct pktbuf *pb,
     const struct path *from, mono_t now)
 {
+	struct link_arrival a = { .from = from };
 	struct hs_pending *pending = NULL;
-	struct wire_header h;
-	struct wire_inner in;
-	struct session *s;
-	enum session_result r;
-	uint8_t *packet;
-	size_t len;
-	size_t outer = count_received(l, pb, from);
 	bool fresh;
 
-	if (wire_get_header(&h, pb->data, pb->len) == -1 ||
-	    (h.type != WIRE_DATA && h.type != WIRE_CONTROL)) {
-		l->stats.drop_malformed++;
+	a.outer_bytes = count_received(l, pb, from);
+	if (!unseal(l, pb, &a, &pending))
 		return false;
-	}
-	s = link_hs_find(l, h.epoch, &pending);
-	/* In clear, only the address that shook hands speaks for the peer. */
-	if (s == NULL ||
-	    (s->cipher == SESSION_NONE && (s == &l->cur || s == &l->prev) &&
-		!addr_equal(&from->peer, &l->path.peer))) {
-		l->stats.drop_stranger++;
-		return false;
-	}
-	r = session_open(s, &h, pb->data, pb->len, &in, &packet, &len);
-	if (r != SESSION_OK) {
-		count_bad(l, r);
-		return false;
-	}
-	if (h.type == WIRE_DATA)
-		in.control = 0;
-	fresh = s == &l->next || pending != NULL;
+	fresh = a.s == &l->next || pending != NULL;
 	if (fresh) {
-		link_hs_confirmed(t, l, s, pending, from, now);
-		s = &l->cur;
+		link_hs_confirmed(t, l, a.s, pending, from, now);
+		a.s = &l->cur;
 	}
-	link_heard(t, l, s, h.seq, outer, &in, now);
+	heard(t, l, &a, now);
 	if (fresh && !l->up)
 		link_set_up(t, l, now);
-	remember_path(t, l, s, h.seq, from, now);
-	if (is_gone(t, l, s)) {
+	remember_path(t, l, &a, now);
+	if (is_gone(t, l, a.s)) {
 		l->stats.drop_stranger++;
 		return false;
 	}
-	if (h.type == WIRE_CONTROL) {
-		reseq_heard(t->reseq, l->wire_id, in.stamp, now);
-		link_control(t, l, s, &in, packet, len, from, now);
+	if (a.h.type == WIRE_CONTROL) {
+		reseq_heard(t->reseq, l->wire_id, a.in.stamp, now);
+		link_control(t, l, &a, now);
 		return false;
 	}
-	pb->data = packet;
-	pb->len = (uint32_t)len;
-	feedback_heard_data(t, l, (uint32_t)outer, now);
-	resequence(t, l, pb, &in, now);
+	pb->data = a.packet;
+	pb->len = (uint32_t)a.len;
+	feedback_heard_data(t, l, (uint32_t)a.outer_bytes, now);
+	resequence(t, l, pb, &a.in, now);
 	return true;
 }
 

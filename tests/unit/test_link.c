@@ -169,11 +169,16 @@ static void
 ask_often(enum wire_control control, unsigned times)
 {
 	uint8_t payload[8] = { 0 };
-	struct wire_inner in = { .control = (uint8_t)control };
-	size_t len = control == WIRE_PROBE ? sizeof(payload) : 0;
+	struct link_arrival a = {
+		.from = &l->path,
+		.s = &l->cur,
+		.in = { .control = (uint8_t)control },
+		.packet = payload,
+		.len = control == WIRE_PROBE ? sizeof(payload) : 0,
+	};
 
 	for (unsigned i = 0; i < times; i++)
-		link_control(t, l, &l->cur, &in, payload, len, &l->path, now);
+		link_control(t, l, &a, now);
 }
 
 START_TEST(endless_questions_get_a_few_answers)
