@@ -221,8 +221,8 @@ int link_map_addr(const struct link *l, union addr *a);
 /* The tunnel's keepalive tick. */
 void link_keepalive(struct tunnel *t, struct link *l, mono_t now);
 /* A CONTROL packet that proved authentic. */
-void link_control(struct tunnel *t, struct link *l,
-    const struct link_arrival *a, mono_t now);
+void link_control(
+    struct tunnel *t, struct link *l, const struct link_arrival *a, mono_t now);
 /* Changes of state; reason is for the log, NULL stays silent. */
 void link_set_up(struct tunnel *t, struct link *l, mono_t now);
 void link_set_down(

@@ -66,7 +66,7 @@ struct rate {
 	uint64_t found_Bps; /* most that came through */
 	unsigned flat;	    /* rounds without more */
 	/* RATE_CRUISE */
-	unsigned trim; /* this part of the rate less, so that no queue is left */
+	unsigned trim; /* this part of the rate less: drains the line */
 	unsigned soft; /* steps with a small excess, in a row */
 	mono_t raise_at, lowered_at;
 	/* RATE_DRAIN */
