@@ -186,6 +186,15 @@ drain(struct rate *r, double Bps, double share, mono_t now)
 	r->level = r->excess.now;
 }
 
+/* Then a queue may be ours although the sender waits for nothing of us: TCP's
+ * window is in it, and the rate is above the line's. */
+static bool
+is_half_used(const struct rate *r)
+{
+	return 2 * rate_passed(r, r->step.bytes, r->step.span) >=
+	       (double)r->now_Bps;
+}
+
 static bool
 is_congested(struct rate *r, const struct rate_sample *s, mono_t now)
 {
@@ -206,7 +215,7 @@ is_congested(struct rate *r, const struct rate_sample *s, mono_t now)
 		return true;
 	}
 	if (r->run_high >= LEVEL_SPAN + 50 * r->excess.noise &&
-	    rate_is_used(r)) {
+	    is_half_used(r)) {
 		drain(r, Bps, SHARE_MIN, now);
 		return true;
 	}
@@ -406,7 +415,7 @@ probe(struct rate *r, const struct rate_sample *s, mono_t now)
 	r->soft = r->excess.now > rate_excess_some(r) ? r->soft + 1 : 0;
 	if (r->soft > 0)
 		excess_creep(&r->excess);
-	if (r->soft >= 2 && r->step.backlogged &&
+	if (r->soft >= 2 && (r->step.backlogged || is_half_used(r)) &&
 	    now >= r->lowered_at + 2 * gap) {
 		/* Only a drain shows that the line has become slower. */
 		if (LOWER * Bps > 0.9 * line)

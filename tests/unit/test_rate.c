@@ -192,6 +192,17 @@ START_TEST(empties_slowly_what_a_short_stall_has_left)
 }
 END_TEST
 
+/* 1 Mbit/s more than the line carries, but far from the rate. */
+START_TEST(finds_a_queue_that_an_application_fills)
+{
+	line_init(&line, 50 * MBIT, 35 * MBIT, 10 * MS);
+	line.app_Bps = 36 * MBIT;
+	line_watch_for(&line, 30 * SEC);
+	ck_assert(line_bloated(&line) < 0.2);
+	ck_assert(line_delivered_Bps(&line) > 0.9 * 35 * MBIT);
+}
+END_TEST
+
 /* The least delay ever seen is one with a queue. */
 START_TEST(drains_what_it_has_never_seen_grow)
 {
@@ -566,6 +577,7 @@ rate_suite(void)
 	tcase_add_test(tc, follows_a_slow_line_packet_by_packet);
 	tcase_add_test(tc, empties_a_small_buffer);
 	tcase_add_test(tc, empties_slowly_what_a_short_stall_has_left);
+	tcase_add_test(tc, finds_a_queue_that_an_application_fills);
 	tcase_add_test(tc, drains_what_it_has_never_seen_grow);
 	tcase_add_test(tc, notices_a_queue_that_grows_slowly);
 	tcase_add_test(tc, a_longer_path_costs_little_and_once);
