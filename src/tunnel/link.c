@@ -1,13 +1,9 @@
 /*
- * A link's life between handshakes: what comes in by its socket, what goes out,
- * whether the line is alive.  Liveness rests on evidence that the peer received
- * something from us: each control packet echoes the stamp of the last packet
- * that came the other way, so a line that is dead in one direction only is
- * found out by both ends.
+ * A link's life between handshakes: its birth and end, its changes of state,
+ * and what goes out by it.
  */
 #include "config.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -21,8 +17,6 @@
 /* Outer bytes of the longest packet while the device's are the usual ones. */
 #define INNER_USUAL 1500
 #define OUTER_MAX 1620
-/* Sessions end when no handshake renewed them for this long. */
-#define KEY_AGE_MAX (3 * 3600 * NSEC_PER_SEC)
 /* A line this much later is hardly taken by what must not wait. */
 #define SOONEST (5 * NSEC_PER_MSEC)
 
@@ -491,108 +485,4 @@ link_keepalive(struct tunnel *t, struct link *l, mono_t now)
 	l->keepalive_at = now;
 	link_send_control(t, l, &l->cur, WIRE_KEEPALIVE, counts,
 	    link_put_counts(l, counts), &l->path, now);
-}
-
-/* --- time --- */
-
-/* 2, 4, 8 ... 64 s, less up to a quarter, so that links do not keep step. */
-static mono_t
-back_off(struct tunnel *t, unsigned tries)
-{
-	mono_t span = (2 * NSEC_PER_SEC) << (tries < 5 ? tries : 5);
-	uint32_t r;
-
-	t->ops.random(t->ops.ctx, &r, sizeof(r));
-	return span - (mono_t)(r % (uint32_t)(span / NSEC_PER_USEC / 4)) *
-			  NSEC_PER_USEC;
-}
-
-static mono_t
-run_requests(struct tunnel *t, struct link *l, mono_t now)
-{
-	if (now >= l->socket_at) {
-		l->socket_at = now + back_off(t, l->socket_tries++);
-		t->ops.event(t->ops.ctx, TUNNEL_WANT_SOCKET, l->slot);
-	}
-	if (now >= l->resolve_at) {
-		l->resolve_at = now + back_off(t, l->resolve_tries++);
-		t->ops.event(t->ops.ctx, TUNNEL_WANT_ADDRESS, l->slot);
-	}
-	return mono_earlier(l->socket_at, l->resolve_at);
-}
-
-/*
- * The server's own keepalives, for a client that sends too few: its time-out
- * is longer, or some were lost.
- */
-static mono_t
-ask_client(struct tunnel *t, struct link *l, mono_t timeout, mono_t now)
-{
-	mono_t ask_at = l->alive_at + timeout * 3 / 5;
-
-	if (l->keepalive_at + timeout / 5 > ask_at)
-		ask_at = l->keepalive_at + timeout / 5;
-	if (now < ask_at)
-		return ask_at;
-	link_keepalive(t, l, now);
-	return now + timeout / 5;
-}
-
-static mono_t
-run_liveness(struct tunnel *t, struct link *l, mono_t now)
-{
-	mono_t timeout = (mono_t)l->conf.timeout_ms * NSEC_PER_MSEC;
-	mono_t end = l->alive_at + timeout;
-	char reason[48];
-
-	if (!l->up)
-		return MONO_NEVER;
-	if (now < end && t->server)
-		return mono_earlier(end, ask_client(t, l, timeout, now));
-	if (now < end)
-		return end;
-	if (l->conf.timeout_ms % 1000 == 0)
-		snprintf(reason, sizeof(reason), "no answer for %u s",
-		    l->conf.timeout_ms / 1000);
-	else
-		snprintf(reason, sizeof(reason), "no answer for %u ms",
-		    l->conf.timeout_ms);
-	link_set_down(t, l, reason, now);
-	return now;
-}
-
-static mono_t
-run_keys(struct tunnel *t, struct link *l, mono_t now)
-{
-	mono_t end;
-
-	if (now >= l->prev_until) {
-		session_clear(&l->prev);
-		l->prev_until = MONO_NEVER;
-	}
-	if (!l->cur.used)
-		return l->prev_until;
-	end = l->cur.created_at + KEY_AGE_MAX;
-	if (now >= end) {
-		if (l->up)
-			link_set_down(t, l, "keys expired", now);
-		link_forget_keys(l);
-		/* Had a handshake been under way, it ended here. */
-		if (!t->server)
-			l->hello_at = now;
-		return now;
-	}
-	return mono_earlier(l->prev_until, end);
-}
-
-mono_t
-link_run(struct tunnel *t, struct link *l, mono_t now)
-{
-	mono_t next = run_liveness(t, l, now);
-
-	next = mono_earlier(next, run_keys(t, l, now));
-	next = mono_earlier(next, run_requests(t, l, now));
-	if (!t->server)
-		next = mono_earlier(next, link_hs_run(t, l, now));
-	return next;
 }

@@ -185,7 +185,7 @@ void link_close(
 /* New rates, time-out, overhead and the like. */
 void link_tune(
     struct tunnel *t, struct link *l, const struct conf_link *conf, mono_t now);
-/* All that is due now; returns when it wants to be called again. */
+/* link_run.c: all that is due now; returns when it wants to be called again. */
 mono_t link_run(struct tunnel *t, struct link *l, mono_t now);
 /* A datagram of the link's socket; takes over pb. */
 void link_input(struct tunnel *t, struct link *l, struct pktbuf *pb,
