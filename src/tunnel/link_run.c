@@ -14,6 +14,8 @@
 
 /* Sessions end when no handshake renewed them for this long. */
 #define KEY_AGE_MAX (3 * 3600 * NSEC_PER_SEC)
+/* A socket that brought nothing for so long may be behind a dead NAT entry. */
+#define SOCKET_QUIET (3 * NSEC_PER_SEC)
 
 /* 2, 4, 8 ... 64 s, less up to a quarter, so that links do not keep step. */
 static mono_t
@@ -27,10 +29,20 @@ back_off(struct tunnel *t, unsigned tries)
 			  NSEC_PER_USEC;
 }
 
+/* A new socket has another port: what still comes to the old one, by a line of
+ * which our direction is dead, would be lost. */
+static mono_t
+socket_due(const struct link *l)
+{
+	if (l->family == 0)
+		return l->socket_at;
+	return mono_later(l->socket_at, l->meter.heard_at + SOCKET_QUIET);
+}
+
 static mono_t
 run_requests(struct tunnel *t, struct link *l, mono_t now)
 {
-	if (now >= l->socket_at) {
+	if (now >= socket_due(l)) {
 		l->socket_at = now + back_off(t, l->socket_tries++);
 		t->ops.event(t->ops.ctx, TUNNEL_WANT_SOCKET, l->slot);
 	}
@@ -38,7 +50,7 @@ run_requests(struct tunnel *t, struct link *l, mono_t now)
 		l->resolve_at = now + back_off(t, l->resolve_tries++);
 		t->ops.event(t->ops.ctx, TUNNEL_WANT_ADDRESS, l->slot);
 	}
-	return mono_earlier(l->socket_at, l->resolve_at);
+	return mono_earlier(socket_due(l), l->resolve_at);
 }
 
 /*
