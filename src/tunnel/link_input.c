@@ -214,8 +214,7 @@ remember_path(
 static bool
 is_gone(const struct tunnel *t, const struct link *l, const struct session *s)
 {
-	return (s == &l->prev && l->prev_has_died) ||
-	       ((l->peer_instance ^ t->peer_instance) & ~HS_LIFE_MASK) != 0;
+	return (s == &l->prev && l->prev_has_died) || peer_is_gone(t, l);
 }
 
 static void

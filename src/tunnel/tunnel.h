@@ -19,6 +19,7 @@
 #include "tunnel/fq.h"
 #include "tunnel/handshake.h"
 #include "tunnel/link.h"
+#include "tunnel/peer.h"
 #include "tunnel/pktbuf.h"
 #include "tunnel/playout.h"
 #include "tunnel/reseq.h"
