@@ -198,7 +198,7 @@ start_attempt(struct tunnel *t, struct link *l, mono_t now)
 }
 
 static mono_t
-hello_gap(struct tunnel *t, const struct link *l)
+hello_gap(struct tunnel *t, const struct link *l, mono_t now)
 {
 	mono_t gap = HELLO_FIRST << (l->hello_tries < 3 ? l->hello_tries : 3);
 	uint32_t r;
@@ -206,7 +206,7 @@ hello_gap(struct tunnel *t, const struct link *l)
 	if (gap > HELLO_SLOWEST)
 		gap = HELLO_SLOWEST;
 	/* A working link that fails to renew its keys is in no hurry. */
-	if (l->up && l->hello_tries > TELL_TRIES)
+	if (l->up && l->hello_tries > TELL_TRIES && !peer_is_silent(t, now))
 		gap = 10 * NSEC_PER_SEC;
 	t->ops.random(t->ops.ctx, &r, sizeof(r));
 	/* Never less: the server answers one HELLO once a second at most. */
@@ -236,7 +236,7 @@ send_hello(struct tunnel *t, struct link *l, mono_t now)
 		l->hello_at = now + HELLO_SLOWEST;
 		return;
 	}
-	l->hello_at = now + hello_gap(t, l);
+	l->hello_at = now + hello_gap(t, l, now);
 	if (start_attempt(t, l, now) == -1) {
 		log_warnx("link %s: cannot make a handshake", l->conf.name);
 		return;

@@ -321,6 +321,7 @@ sealed_input(struct tunnel *t, struct link *l, struct pktbuf *pb,
 		l->stats.drop_stranger++;
 		return false;
 	}
+	peer_heard(t);
 	if (a.h.type == WIRE_CONTROL) {
 		reseq_heard(t->reseq, l->wire_id, a.in.stamp, now);
 		link_control(t, l, &a, now);

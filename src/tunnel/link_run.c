@@ -17,9 +17,8 @@
 /* A socket that brought nothing for so long may be behind a dead NAT entry. */
 #define SOCKET_QUIET (3 * NSEC_PER_SEC)
 
-/* 2, 4, 8 ... 64 s, less up to a quarter, so that links do not keep step. */
-static mono_t
-back_off(struct tunnel *t, unsigned tries)
+mono_t
+link_back_off(struct tunnel *t, unsigned tries)
 {
 	mono_t span = (2 * NSEC_PER_SEC) << (tries < 5 ? tries : 5);
 	uint32_t r;
@@ -43,11 +42,11 @@ static mono_t
 run_requests(struct tunnel *t, struct link *l, mono_t now)
 {
 	if (now >= socket_due(l)) {
-		l->socket_at = now + back_off(t, l->socket_tries++);
+		l->socket_at = now + link_back_off(t, l->socket_tries++);
 		t->ops.event(t->ops.ctx, TUNNEL_WANT_SOCKET, l->slot);
 	}
 	if (now >= l->resolve_at) {
-		l->resolve_at = now + back_off(t, l->resolve_tries++);
+		l->resolve_at = now + link_back_off(t, l->resolve_tries++);
 		t->ops.event(t->ops.ctx, TUNNEL_WANT_ADDRESS, l->slot);
 	}
 	return mono_earlier(socket_due(l), l->resolve_at);

@@ -1,9 +1,12 @@
 /*
  * The process at the other end.  Each handshake names it, so one that has taken
- * the place of another is known for what it is: its numbers begin anew.
+ * the place of another is known for what it is: its numbers begin anew.  A
+ * client that hears nothing by any link offers handshakes, which a new process
+ * answers and the same one, too: that costs new keys and no packet.
  */
 #include "config.h"
 
+#include "base/log.h"
 #include "tunnel/handshake.h"
 #include "tunnel/peer.h"
 #include "tunnel/tunnel.h"
@@ -28,6 +31,10 @@ forget(struct tunnel *t, mono_t now)
 			link_forget_traffic(t, &t->links[i]);
 	arq_purge(t);
 	fq_forget_peer(t->fq);
+	/* If there was a silence it had a reason: the next may have one. */
+	t->watch.again_at = 0;
+	if (t->peer_instance != 0)
+		log_info("bond: the peer has started anew");
 }
 
 static bool
@@ -62,10 +69,83 @@ peer_is_gone(const struct tunnel *t, const struct link *l)
 	return !peer_same_process(l->peer_instance, t->peer_instance);
 }
 
+/* --- client: is it still there? --- */
+
+void
+peer_asked(struct tunnel *t, mono_t now)
+{
+	if (t->nup > 0 && t->watch.asked_at == 0)
+		t->watch.asked_at = now;
+}
+
+void
+peer_heard(struct tunnel *t)
+{
+	t->watch.asked_at = 0;
+}
+
+void
+peer_stalled(struct tunnel *t, mono_t span, mono_t now)
+{
+	if (t->watch.asked_at != 0)
+		t->watch.asked_at = mono_earlier(t->watch.asked_at + span, now);
+}
+
+/* When the answer of the slowest link should be there; MONO_NEVER: none is
+ * awaited. */
+static mono_t
+answer_due(const struct tunnel *t)
+{
+	mono_t longest = 0;
+
+	if (t->server || t->nup == 0 || t->watch.asked_at == 0)
+		return MONO_NEVER;
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		const struct link *l = &t->links[i];
+
+		if (l->used && l->up)
+			longest = mono_later(longest, l->srtt + 4 * l->rttvar);
+	}
+	return t->watch.asked_at + longest;
+}
+
+bool
+peer_is_late(const struct tunnel *t, mono_t now)
+{
+	mono_t due = answer_due(t);
+
+	return now - due >= PEER_LATE && now - due < PEER_SILENCE;
+}
+
+bool
+peer_is_silent(const struct tunnel *t, mono_t now)
+{
+	mono_t due = answer_due(t);
+
+	return now - due >= PEER_SILENCE;
+}
+
+/* By the links that are up; others do so anyway. */
+static void
+shake_hands(struct tunnel *t, bool gone, mono_t now)
+{
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		struct link *l = &t->links[i];
+
+		if (!l->used || !l->up || l->next.used ||
+		    l->hello_at != MONO_NEVER)
+			continue;
+		if (!gone || peer_is_gone(t, l))
+			link_hs_renew(t, l, now);
+	}
+}
+
 void
 peer_learn(
     struct tunnel *t, struct link *l, const struct hs_peer *peer, mono_t now)
 {
+	bool replaced = false;
+
 	l->peer_mtu = peer->mtu_bytes;
 	l->peer_tx_Bps = peer->tx_Bps;
 	l->peer_rx_Bps = peer->rx_Bps;
@@ -78,10 +158,35 @@ peer_learn(
 	    !is_dead(t, peer->instance)) {
 		forget(t, now);
 		t->peer_instance = peer->instance;
+		replaced = !t->server;
 	}
 	l->peer_instance = peer->instance;
 	l->rx_highest = l->rx_received = l->counted = 0;
 	l->rx_stamp_at = 0;
 	link_forget_traffic(t, l);
 	l->tx_loss.started = l->rx_loss.started = false;
+	/* What the other links have is of no use any more. */
+	if (replaced)
+		shake_hands(t, true, now);
+}
+
+mono_t
+peer_run(struct tunnel *t, mono_t now)
+{
+	struct peer_watch *w = &t->watch;
+	mono_t due = answer_due(t);
+
+	if (due == MONO_NEVER)
+		return MONO_NEVER;
+	if (now < due + PEER_LATE)
+		return due + PEER_LATE;
+	if (now < due + PEER_SILENCE)
+		return due + PEER_SILENCE;
+	if (now < w->again_at)
+		return w->again_at;
+	if (now - w->again_at > LINK_BACK_OFF_MAX)
+		w->tries = 0;
+	w->again_at = now + link_back_off(t, w->tries++);
+	shake_hands(t, false, now);
+	return w->again_at;
 }

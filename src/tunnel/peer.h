@@ -1,5 +1,7 @@
 /*
- * Which process the peer is, and what follows when it is another one.
+ * Which process the peer is, what follows when it is another one, and how a
+ * client finds that out: a server that has started anew drops what is sealed
+ * for the one before, so its silence is a reason to shake hands again.
  */
 #ifndef MLVPN_TUNNEL_PEER_H
 #define MLVPN_TUNNEL_PEER_H
@@ -8,6 +10,17 @@
 #include <stdint.h>
 
 #include "base/util.h"
+
+/* Beyond the round trip of the slowest link; no answer by any of them: */
+#define PEER_LATE (100 * NSEC_PER_MSEC) /* all are asked again and again */
+#define PEER_SILENCE (1 * NSEC_PER_SEC) /* and offered a handshake */
+
+/* Client: is it still there?  By all links together. */
+struct peer_watch {
+	mono_t asked_at; /* first question since the last packet; 0: none */
+	mono_t again_at; /* no earlier handshakes for silence */
+	unsigned tries;	 /* silences lately that were no death */
+};
 
 struct hs_peer;
 struct link;
@@ -20,5 +33,18 @@ bool peer_is_gone(const struct tunnel *t, const struct link *l);
 /* What the peer said of itself in the handshake that is now in force on l. */
 void peer_learn(
     struct tunnel *t, struct link *l, const struct hs_peer *peer, mono_t now);
+
+/* A KEEPALIVE has left by every link. */
+void peer_asked(struct tunnel *t, mono_t now);
+/* An authentic packet of its present process came, by whatever link. */
+void peer_heard(struct tunnel *t);
+/* This process was not running for so long. */
+void peer_stalled(struct tunnel *t, mono_t span, mono_t now);
+/* It should have answered, but it may not be silent yet: ask once more. */
+bool peer_is_late(const struct tunnel *t, mono_t now);
+bool peer_is_silent(const struct tunnel *t, mono_t now);
+/* Client: begins handshakes when it is silent; returns when it wants to be
+ * called again. */
+mono_t peer_run(struct tunnel *t, mono_t now);
 
 #endif

@@ -216,6 +216,8 @@ run_keepalives(struct tunnel *t, mono_t now)
 
 	if (t->server)
 		return MONO_NEVER;
+	/* An answer may be lost: a few more before anything is concluded. */
+	t->busy |= peer_is_late(t, now);
 	if (t->busy && due > now + KEEPALIVE_BUSY)
 		due = now + KEEPALIVE_BUSY;
 	if (now < due) {
@@ -225,6 +227,7 @@ run_keepalives(struct tunnel *t, mono_t now)
 	for (unsigned i = 0; i < LINKS_MAX; i++)
 		if (t->links[i].used)
 			link_keepalive(t, &t->links[i], now);
+	peer_asked(t, now);
 	t->keepalive_due_at = now + tunnel_keepalive_interval(t);
 	t->busy = false;
 	return t->keepalive_due_at;
@@ -288,6 +291,7 @@ tunnel_stalled(struct tunnel *t, mono_t span, mono_t now)
 		if (l->used && l->up)
 			l->alive_at = mono_earlier(l->alive_at + span, now);
 	}
+	peer_stalled(t, span, now);
 }
 
 mono_t
@@ -299,6 +303,7 @@ tunnel_run(struct tunnel *t, mono_t now)
 	if (t->untuned)
 		tunnel_retune(t);
 	next = run_keepalives(t, now);
+	next = mono_earlier(next, peer_run(t, now));
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		if (!t->links[i].used)
 			continue;

@@ -103,6 +103,7 @@ struct tunnel {
 	uint64_t peer_instance;	 /* whose numbers it knows */
 	uint64_t dead[DEAD_MAX]; /* processes before that one */
 	size_t ndead;
+	struct peer_watch watch;
 	/* stats */
 	struct tunnel_stats stats;
 	struct log_limit log_loop;

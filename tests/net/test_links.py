@@ -210,6 +210,28 @@ def test_a_daemon_is_started_again(make_lab, which, how):
     works(lab)
 
 
+@pytest.mark.parametrize("which", ["client", "server"])
+def test_a_crash_does_not_last_for_the_timeout(make_lab, which):
+    """kill -9 and a new start, with the usual time-out of 10 s."""
+    lab = make_lab([Line(delay=5), Line(delay=5)])
+    client, server = lab.start()
+    crashed, other, peer = ((client, server, "10.200.0.1")
+                            if which == "client" else
+                            (server, client, "10.200.0.2"))
+    mark = other.mark()
+    crashed.kill()
+    crashed.start()
+    started = time.monotonic()
+    wait_for(lambda: measure.ping(other.host, peer, count=1,
+                                  wait=0.5)["received"] == 1, 10,
+             "an answer through the tunnel")
+    assert time.monotonic() - started < 4
+    other.wait_log("bond: the peer has started anew", 3, mark)
+    for daemon in (client, server):
+        daemon.wait_up(timeout=3)
+    assert not other.log("link l[12]: down", mark)
+
+
 def test_a_fallback_line_waits_for_its_turn(make_lab):
     """fallback_only carries traffic only while nothing else is up."""
     lab = make_lab([Line("10mbit", delay=5), Line("10mbit", delay=5)])
