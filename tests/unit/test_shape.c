@@ -76,6 +76,20 @@ START_TEST(codel_does_not_mind_two_losses_in_a_thousand)
 }
 END_TEST
 
+START_TEST(codel_allows_for_a_quarter_of_a_long_round_trip)
+{
+	two_links();
+	t->links[0].srtt = t->links[1].srtt = 2 * (40 * MS);
+	tunnel_retune(t);
+	ck_assert_int_eq(params.target, 20 * MS);
+	ck_assert_int_eq(params.interval, 100 * MS);
+	t->links[0].srtt = t->links[1].srtt = 2 * (300 * MS);
+	tunnel_retune(t);
+	ck_assert_int_eq(params.target, 100 * MS);
+	stop_end();
+}
+END_TEST
+
 START_TEST(codel_allows_for_spread_and_jitter)
 {
 	two_links();
@@ -268,6 +282,7 @@ shape_suite(void)
 
 	tcase_add_test(tc, codel_allows_for_loss);
 	tcase_add_test(tc, codel_does_not_mind_two_losses_in_a_thousand);
+	tcase_add_test(tc, codel_allows_for_a_quarter_of_a_long_round_trip);
 	tcase_add_test(tc, codel_allows_for_spread_and_jitter);
 	tcase_add_loop_test(tc, codel_lets_all_pass_when_a_link_fails, 0, 2);
 	tcase_add_loop_test(
