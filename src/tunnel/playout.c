@@ -29,20 +29,18 @@
 #define EARLY_MAX (100 * NSEC_PER_MSEC)
 /* Packets may wait longer by so much, to serve many at once. */
 #define RUN_GAP (1 * NSEC_PER_MSEC)
-/* Delays are in 2^-12 of WIRE_STAMP_UNIT: they wrap where stamps do. */
-#define DELAY_SHIFT 12
 
 struct bucket {
 	TAILQ_ENTRY(bucket) entry; /* of those in which packets wait */
 	struct pktbuf_list held;   /* due_at does not fall */
-	uint32_t usual;		   /* delay */
+	uint32_t usual;		   /* see wire_delay */
 	mono_t usual_at;	   /* of the last span of it; 0: never */
 	mono_t slow_at;		   /* of the last one that was no faster */
 	uint32_t least, most;	   /* of the running span */
 	uint32_t n;		   /* packets of it */
 	mono_t span_at;		   /* when it began */
 	uint32_t span_stamp;	   /* of the first one */
-	int32_t oldest, newest;	   /* stamps of it, from that */
+	mono_t oldest, newest;	   /* stamps of it, from that */
 };
 
 TAILQ_HEAD(bucket_list, bucket);
@@ -88,7 +86,7 @@ knows_usual(const struct bucket *b, mono_t now)
 static bool
 is_bulk(const struct bucket *b, mono_t now)
 {
-	mono_t sent_in = ((mono_t)b->newest - b->oldest) * WIRE_STAMP_UNIT;
+	mono_t sent_in = b->newest - b->oldest;
 
 	return b->n >= SPAN_PACKETS &&
 	       b->n * SPAN >=
@@ -100,7 +98,7 @@ end_span(struct bucket *b, mono_t now)
 {
 	if (!is_bulk(b, now))
 		return;
-	if ((int32_t)(b->most - b->usual) >= 0 ||
+	if (wire_delay_diff(b->most, b->usual) >= 0 ||
 	    b->span_at - b->usual_at >= PAUSE_MIN)
 		b->slow_at = b->span_at;
 	if (!knows_usual(b, b->span_at))
@@ -108,7 +106,7 @@ end_span(struct bucket *b, mono_t now)
 	else if (b->span_at - b->slow_at >= SHORTER_AFTER)
 		b->usual = b->most;
 	else
-		b->usual += (uint32_t)((int32_t)(b->least - b->usual) / GAIN);
+		b->usual = wire_delay_mean(b->usual, b->least, GAIN);
 	b->usual_at = b->span_at;
 }
 
@@ -124,23 +122,20 @@ begin_span(struct bucket *b, uint32_t stamp, mono_t now)
 static void
 learn(struct bucket *b, uint32_t stamp, uint32_t delay, mono_t now)
 {
-	int32_t sent;
+	mono_t sent;
 
 	if (now - b->span_at >= SPAN) {
 		end_span(b, now);
 		begin_span(b, stamp, now);
 	}
-	sent = (int32_t)((stamp - b->span_stamp) << DELAY_SHIFT) /
-	       (INT32_C(1) << DELAY_SHIFT);
-	if (sent < b->oldest)
-		b->oldest = sent;
-	if (sent > b->newest)
-		b->newest = sent;
+	sent = wire_stamp_diff(stamp, b->span_stamp);
+	b->oldest = mono_earlier(b->oldest, sent);
+	b->newest = mono_later(b->newest, sent);
 	if (b->n == 0)
 		b->least = b->most = delay;
-	if ((int32_t)(delay - b->least) < 0)
+	if (wire_delay_diff(delay, b->least) < 0)
 		b->least = delay;
-	if ((int32_t)(delay - b->most) > 0)
+	if (wire_delay_diff(delay, b->most) > 0)
 		b->most = delay;
 	b->n++;
 }
@@ -149,13 +144,9 @@ learn(struct bucket *b, uint32_t stamp, uint32_t delay, mono_t now)
 static mono_t
 early_by(const struct bucket *b, uint32_t delay, mono_t now)
 {
-	mono_t early;
-
 	if (!knows_usual(b, now))
 		return 0;
-	early = (int32_t)(b->usual - delay) * WIRE_STAMP_UNIT /
-		(INT64_C(1) << DELAY_SHIFT);
-	return mono_earlier(early, EARLY_MAX);
+	return mono_earlier(wire_delay_diff(b->usual, delay), EARLY_MAX);
 }
 
 /* --- what waits --- */
@@ -213,7 +204,7 @@ void
 playout_input(struct playout *p, struct pktbuf *pb, mono_t now)
 {
 	struct bucket *b = &p->buckets[pb->bucket % FQ_BUCKETS];
-	uint32_t delay = (wire_stamp(now) - pb->stamp) << DELAY_SHIFT;
+	uint32_t delay = wire_delay(pb->stamp, now);
 	mono_t early = 0;
 
 	if (pb->priority) {

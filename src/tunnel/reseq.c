@@ -28,6 +28,7 @@
 #define EXCEPTIONS 8192
 /* The last ones of a hole are remembered when it is given up. */
 #define GIVEN_UP_MAX 1024
+#define GAIN 8 /* 1/8 of the smoothed delay for each packet */
 /* What a line said longer ago than this proves nothing: stamps wrap. */
 #define STAMP_AGE_MAX (20 * NSEC_PER_SEC)
 /* Deadlines may be missed by so much, to serve many at once. */
@@ -36,8 +37,6 @@
 #define SKIP_AGE_MAX (10 * NSEC_PER_SEC)
 /* Packets ahead of their turn that are passed in search of one in it. */
 #define LOOK_MAX 64
-/* Of struct line's delay: it wraps where stamps do. */
-#define DELAY_SHIFT 12
 
 struct bucket {
 	TAILQ_ENTRY(bucket) entry; /* of the buckets with a hole */
@@ -69,7 +68,7 @@ struct number {
 };
 
 struct line {
-	uint32_t delay;	 /* smoothed; 2^-12 of WIRE_STAMP_UNIT, any origin */
+	uint32_t delay;	 /* smoothed; see wire_delay */
 	mono_t heard_at; /* 0: never */
 };
 
@@ -171,7 +170,7 @@ forget_skip(struct reseq *r, const struct bucket *b, uint32_t seq, mono_t now)
 void
 reseq_heard(struct reseq *r, unsigned link, uint32_t stamp, mono_t now)
 {
-	uint32_t delay = (wire_stamp(now) - stamp) << DELAY_SHIFT;
+	uint32_t delay = wire_delay(stamp, now);
 	struct line *l;
 
 	if (link >= LINKS_MAX)
@@ -180,7 +179,7 @@ reseq_heard(struct reseq *r, unsigned link, uint32_t stamp, mono_t now)
 	if (l->heard_at == 0 || now - l->heard_at >= STAMP_AGE_MAX)
 		l->delay = delay;
 	else
-		l->delay += (uint32_t)((int32_t)(delay - l->delay) / 8);
+		l->delay = wire_delay_mean(l->delay, delay, GAIN);
 	l->heard_at = now;
 }
 
@@ -194,8 +193,7 @@ slower_by(const struct reseq *r, unsigned link, unsigned than, mono_t now)
 	if (a->heard_at == 0 || now - a->heard_at >= STAMP_AGE_MAX ||
 	    b->heard_at == 0 || now - b->heard_at >= STAMP_AGE_MAX)
 		return 0;
-	return (int32_t)(a->delay - b->delay) * WIRE_STAMP_UNIT /
-	       (INT64_C(1) << DELAY_SHIFT);
+	return wire_delay_diff(a->delay, b->delay);
 }
 
 /* Has a packet come that was sent after the one whose turn it is? */

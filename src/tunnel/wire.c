@@ -7,6 +7,8 @@
 #include "tunnel/wire.h"
 
 #define STAMP_SPAN (WIRE_STAMP_UNIT * (WIRE_STAMP_MASK + 1))
+/* From 20 bits to 32, which wrap by themselves. */
+#define DELAY_SHIFT 12
 
 void
 wire_put_header(uint8_t out[WIRE_HEADER_LEN], const struct wire_header *h)
@@ -94,6 +96,30 @@ wire_stamp_age(uint32_t stamp, mono_t now)
 	uint32_t units = (wire_stamp(now) - stamp) & WIRE_STAMP_MASK;
 
 	return units * WIRE_STAMP_UNIT + now % WIRE_STAMP_UNIT;
+}
+
+mono_t
+wire_stamp_diff(uint32_t a, uint32_t b)
+{
+	return wire_delay_diff(a << DELAY_SHIFT, b << DELAY_SHIFT);
+}
+
+uint32_t
+wire_delay(uint32_t stamp, mono_t now)
+{
+	return (wire_stamp(now) - stamp) << DELAY_SHIFT;
+}
+
+mono_t
+wire_delay_diff(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) * WIRE_STAMP_UNIT / (INT64_C(1) << DELAY_SHIFT);
+}
+
+uint32_t
+wire_delay_mean(uint32_t mean, uint32_t delay, int32_t part)
+{
+	return mean + (uint32_t)((int32_t)(delay - mean) / part);
 }
 
 uint32_t

@@ -106,6 +106,20 @@ uint32_t wire_stamp(mono_t now);
  * the peer's clock: then only differences of such spans mean anything.
  */
 mono_t wire_stamp_age(uint32_t stamp, mono_t now);
+/* a - b in ns of stamps, or of spans in stamps: -33.6 to 33.6 s.  What is
+ * further apart than that half of a turn looks closer, the other way round. */
+mono_t wire_stamp_diff(uint32_t a, uint32_t b);
+/*
+ * How long the packet of a stamp took, in 2^-12 of WIRE_STAMP_UNIT (15.6 ns):
+ * 20 bits of stamp and 12 of fraction, so that it wraps where stamps do, after
+ * 67.1 s, and a mean has room for parts.  It holds the difference of the two
+ * ends' clocks, so that only the differences of such delays mean anything.
+ */
+uint32_t wire_delay(uint32_t stamp, mono_t now);
+/* a - b of such delays in ns; right if it is less than half a turn. */
+mono_t wire_delay_diff(uint32_t a, uint32_t b);
+/* The delay that is 1/part of the way from mean to delay. */
+uint32_t wire_delay_mean(uint32_t mean, uint32_t delay, int32_t part);
 /* What to send back as echo_stamp: stamp plus the time it was held here. */
 uint32_t wire_stamp_echo(uint32_t stamp, mono_t received_at, mono_t now);
 /* The round trip that an echo_stamp shows; 0 when the peer's clock makes it

@@ -234,6 +234,69 @@ START_TEST(fast_clock_of_the_peer_gives_no_huge_rtt)
 }
 END_TEST
 
+/* Whatever is above 20 bits does not count. */
+START_TEST(stamps_differ_by_less_than_half_a_turn)
+{
+	uint32_t half = (WIRE_STAMP_MASK + 1) / 2;
+
+	for (uint32_t b = 0; b <= 2 * WIRE_STAMP_MASK; b += 4099) {
+		ck_assert_int_eq(wire_stamp_diff(b, b), 0);
+		ck_assert_int_eq(wire_stamp_diff(b + 3, b & WIRE_STAMP_MASK),
+		    3 * WIRE_STAMP_UNIT);
+		ck_assert_int_eq(wire_stamp_diff(b & WIRE_STAMP_MASK, b + 3),
+		    -3 * WIRE_STAMP_UNIT);
+		ck_assert_int_eq(wire_stamp_diff(b + half - 1, b),
+		    SPAN / 2 - WIRE_STAMP_UNIT);
+		ck_assert_int_eq(wire_stamp_diff(b + half, b), -SPAN / 2);
+		ck_assert_int_eq(wire_stamp_diff(b + half + 1, b),
+		    -SPAN / 2 + WIRE_STAMP_UNIT);
+	}
+}
+END_TEST
+
+/* _i: how far the peer's clock is ahead. */
+START_TEST(delays_differ_alike_where_stamps_wrap)
+{
+	mono_t skew = (_i - 4) * 11 * NSEC_PER_SEC;
+	mono_t unit = WIRE_STAMP_UNIT;
+
+	for (mono_t now = 7 * SPAN; now < 9 * SPAN; now += NSEC_PER_SEC / 3) {
+		uint32_t a = wire_delay(wire_stamp(now + skew), now);
+		mono_t later = now + 20 * NSEC_PER_SEC;
+		uint32_t b =
+		    wire_delay(wire_stamp(later - 625 * unit + skew), later);
+
+		/* Each is rounded twice. */
+		ck_assert_int_le(wire_delay_diff(b, a), (625 + 1) * unit);
+		ck_assert_int_ge(wire_delay_diff(b, a), (625 - 1) * unit);
+		ck_assert_int_eq(wire_delay_diff(a, b), -wire_delay_diff(b, a));
+	}
+}
+END_TEST
+
+START_TEST(a_mean_delay_comes_near_across_the_wrap)
+{
+	mono_t start = 5 * SPAN, unit = WIRE_STAMP_UNIT;
+	uint32_t before = wire_delay(wire_stamp(start + 100 * unit), start);
+	uint32_t after = wire_delay(wire_stamp(start - 100 * unit), start);
+	uint32_t mean = before;
+
+	/* The first is just below the end of all delays. */
+	ck_assert_uint_gt(before, after);
+	ck_assert_int_eq(wire_delay_diff(after, before), 200 * unit);
+	mean = wire_delay_mean(mean, after, 8);
+	ck_assert_int_eq(wire_delay_diff(mean, before), 25 * unit);
+	ck_assert_int_eq(wire_delay_diff(after, mean), 175 * unit);
+	for (int i = 0; i < 200; i++)
+		mean = wire_delay_mean(mean, after, 8);
+	ck_assert_int_ge(wire_delay_diff(mean, after), -unit);
+	ck_assert_int_le(wire_delay_diff(mean, after), 0);
+	for (int i = 0; i < 200; i++)
+		mean = wire_delay_mean(mean, before, 8);
+	ck_assert_int_le(wire_delay_diff(mean, before), unit);
+}
+END_TEST
+
 Suite *
 wire_suite(void)
 {
@@ -254,6 +317,9 @@ wire_suite(void)
 	tcase_add_test(tc, age_is_finer_than_the_stamp);
 	tcase_add_test(tc, echo_leaves_out_the_time_it_was_held);
 	tcase_add_test(tc, fast_clock_of_the_peer_gives_no_huge_rtt);
+	tcase_add_test(tc, stamps_differ_by_less_than_half_a_turn);
+	tcase_add_loop_test(tc, delays_differ_alike_where_stamps_wrap, 0, 9);
+	tcase_add_test(tc, a_mean_delay_comes_near_across_the_wrap);
 	suite_add_tcase(s, tc);
 	return s;
 }
