@@ -16,15 +16,6 @@
 #define WRAP (WIRE_STAMP_UNIT * (WIRE_STAMP_MASK + 1))
 #define GAIN 4 /* 1/4 for each report: about 100 ms of reports */
 
-/* The distance modulo 2^20, -2^19 to 2^19 - 1. */
-static int32_t
-distance(uint32_t from, uint32_t to)
-{
-	int32_t d = (int32_t)((to - from) & WIRE_STAMP_MASK);
-
-	return d > (WIRE_STAMP_MASK >> 1) ? d - (WIRE_STAMP_MASK + 1) : d;
-}
-
 void
 delay_reset(struct delay *d)
 {
@@ -59,17 +50,16 @@ keep_least(struct delay *d, mono_t now)
 void
 delay_sample(struct delay *d, uint32_t owd_min, uint32_t owd_last, mono_t now)
 {
-	int32_t above = distance(owd_min, owd_last);
+	mono_t above = wire_stamp_diff(owd_last, owd_min);
 
 	if (!d->known)
 		d->last =
 		    (mono_t)(owd_last & WIRE_STAMP_MASK) * WIRE_STAMP_UNIT;
 	else
-		d->last +=
-		    distance((uint32_t)(d->last / WIRE_STAMP_UNIT), owd_last) *
-		    WIRE_STAMP_UNIT;
+		d->last += wire_stamp_diff(
+		    owd_last, (uint32_t)(d->last / WIRE_STAMP_UNIT));
 	/* A peer that contradicts itself: the least is above the last. */
-	d->low = d->last - (above > 0 ? above : 0) * WIRE_STAMP_UNIT;
+	d->low = d->last - mono_later(above, 0);
 	if (!d->known) {
 		d->known = true;
 		d->mean = d->last;

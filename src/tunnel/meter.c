@@ -14,13 +14,6 @@
 /* Where no packet is late, the time that a gap is given is halved so often. */
 #define REORDER_HALF (10 * NSEC_PER_SEC)
 
-/* a - b of numbers that wrap at 20 bits, as a signed value. */
-static int32_t
-owd_diff(uint32_t a, uint32_t b)
-{
-	return (int32_t)((a - b) << 12) >> 12;
-}
-
 static void
 decay_reorder(struct meter *m, mono_t now)
 {
@@ -179,7 +172,7 @@ meter_note(struct meter *m, uint64_t seq, uint32_t outer_bytes, uint32_t stamp,
 	if (seq - m->floor > REPORT_REACH)
 		raise_floor(m, seq - REPORT_REACH);
 	m->owd_last = (wire_stamp(now) - stamp) & WIRE_STAMP_MASK;
-	if (!m->owd_fresh || owd_diff(m->owd_last, m->owd_min) < 0)
+	if (!m->owd_fresh || wire_stamp_diff(m->owd_last, m->owd_min) < 0)
 		m->owd_min = m->owd_last;
 	m->owd_fresh = true;
 }
