@@ -21,10 +21,11 @@
 
 /* Who holds the memory; each has a quota in the pool. */
 enum pktbuf_use {
-	PKTBUF_IO,     /* being read, sealed or delivered */
-	PKTBUF_QUEUE,  /* waiting for a link */
-	PKTBUF_RETAIN, /* sent, not yet acknowledged */
-	PKTBUF_RESEQ,  /* received, waiting for its turn or time */
+	PKTBUF_IO,	/* being read, sealed or delivered */
+	PKTBUF_QUEUE,	/* waiting for a link */
+	PKTBUF_RETAIN,	/* sent, not yet acknowledged */
+	PKTBUF_RESEQ,	/* received, waiting for its turn */
+	PKTBUF_PLAYOUT, /* received, early, waiting for its time */
 	PKTBUF_USES
 };
 

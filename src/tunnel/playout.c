@@ -190,7 +190,7 @@ hold(struct playout *p, struct bucket *b, struct pktbuf *pb, mono_t due_at)
 	p->stats.held++;
 	p->stats.packets++;
 	p->stats.bytes += pb->len;
-	while (pktbuf_set_use(p->pool, pb, PKTBUF_RESEQ) == -1) {
+	while (pktbuf_set_use(p->pool, pb, PKTBUF_PLAYOUT) == -1) {
 		struct pktbuf *first = take_first(p, b);
 
 		p->stats.no_memory++;

@@ -42,6 +42,20 @@ deliver(void *ctx, struct pktbuf *pb)
 	t->ops.deliver(t->ops.ctx, pb);
 }
 
+/*
+ * All of the pool, and no more, so that none takes another's part, but for the
+ * pool's own reserve.  Buffers are half as large again as full packets: 3/8 are
+ * what the queue's limit, 1/4 in bytes of packets (shape.c), takes.
+ */
+static void
+share_memory(struct pktbuf_pool *pool, size_t memory)
+{
+	pktbuf_set_quota(pool, PKTBUF_QUEUE, memory / 8 * 3);
+	pktbuf_set_quota(pool, PKTBUF_RETAIN, memory / 4);
+	pktbuf_set_quota(pool, PKTBUF_RESEQ, memory / 4);
+	pktbuf_set_quota(pool, PKTBUF_PLAYOUT, memory / 8);
+}
+
 static int
 make_queue(struct tunnel *t)
 {
@@ -52,9 +66,7 @@ make_queue(struct tunnel *t)
 	t->pool = pktbuf_pool_new(memory);
 	if (t->pool == NULL)
 		return -1;
-	pktbuf_set_quota(t->pool, PKTBUF_QUEUE, memory / 2);
-	pktbuf_set_quota(t->pool, PKTBUF_RETAIN, memory / 4);
-	pktbuf_set_quota(t->pool, PKTBUF_RESEQ, memory / 4);
+	share_memory(t->pool, memory);
 	arq_init(t);
 	t->fq = fq_new(t->pool, &params);
 	t->reseq = reseq_new(t->pool, play_out, t);

@@ -338,6 +338,7 @@ memory_json(const struct tunnel *t)
 	put_int(o, "queue_bytes", pktbuf_used(t->pool, PKTBUF_QUEUE));
 	put_int(o, "retain_bytes", pktbuf_used(t->pool, PKTBUF_RETAIN));
 	put_int(o, "order_bytes", pktbuf_used(t->pool, PKTBUF_RESEQ));
+	put_int(o, "playout_bytes", pktbuf_used(t->pool, PKTBUF_PLAYOUT));
 	return o;
 }
 

@@ -166,9 +166,10 @@ check(void)
 	size_t memory = (size_t)t->conf->memory_bytes;
 
 	require(pktbuf_pool_bytes(t->pool) <= memory);
-	require(pktbuf_used(t->pool, PKTBUF_QUEUE) <= memory / 2);
+	require(pktbuf_used(t->pool, PKTBUF_QUEUE) <= memory / 8 * 3);
 	require(pktbuf_used(t->pool, PKTBUF_RETAIN) <= memory / 4);
 	require(pktbuf_used(t->pool, PKTBUF_RESEQ) <= memory / 4);
+	require(pktbuf_used(t->pool, PKTBUF_PLAYOUT) <= memory / 8);
 	require(t->arq.nskips <= ARQ_SKIPS);
 	require(t->arq.budget <= ARQ_BUDGET_MAX);
 	require(t->feedback.credit <= FEEDBACK_SAVED);

@@ -55,9 +55,10 @@ sim_check_memory(const struct tunnel *t)
 	size_t memory = (size_t)t->conf->memory_bytes;
 
 	SIM_MUST(pktbuf_pool_bytes(t->pool) <= memory);
-	SIM_MUST(pktbuf_used(t->pool, PKTBUF_QUEUE) <= memory / 2);
+	SIM_MUST(pktbuf_used(t->pool, PKTBUF_QUEUE) <= memory / 8 * 3);
 	SIM_MUST(pktbuf_used(t->pool, PKTBUF_RETAIN) <= memory / 4);
 	SIM_MUST(pktbuf_used(t->pool, PKTBUF_RESEQ) <= memory / 4);
+	SIM_MUST(pktbuf_used(t->pool, PKTBUF_PLAYOUT) <= memory / 8);
 	SIM_MUST(t->arq.nskips <= ARQ_SKIPS);
 }
 

@@ -369,13 +369,31 @@ END_TEST
 START_TEST(without_room_nothing_waits)
 {
 	flow(0, GAP, SEC, 50 * MSEC);
-	pktbuf_set_quota(pool, PKTBUF_RESEQ, 4000);
+	pktbuf_set_quota(pool, PKTBUF_PLAYOUT, 4000);
 	for (int i = 0; i < 100; i++) {
 		turn(0, 10 * MSEC);
 		if (came[0] - left[0] > 3)
 			ck_abort_msg("%u wait", came[0] - left[0]);
 	}
 	pass_time(50 * MSEC);
+	ck_assert_uint_eq(left[0], came[0]);
+}
+END_TEST
+
+/* However much waits here. */
+START_TEST(the_resequencer_keeps_its_room)
+{
+	size_t quota = MEMORY / 8;
+
+	flow(0, GAP, SEC, 90 * MSEC);
+	pktbuf_set_quota(pool, PKTBUF_PLAYOUT, quota);
+	pktbuf_set_quota(pool, PKTBUF_RESEQ, 0);
+	for (int i = 0; i < 10000; i++)
+		turn(0, 10 * MSEC);
+	ck_assert_uint_gt(playout_stats(p)->no_memory, 1000);
+	ck_assert_uint_le(pktbuf_used(pool, PKTBUF_PLAYOUT), quota);
+	ck_assert_uint_gt(pktbuf_used(pool, PKTBUF_PLAYOUT), quota - 4000);
+	pass_time(100 * MSEC);
 	ck_assert_uint_eq(left[0], came[0]);
 }
 END_TEST
@@ -438,6 +456,7 @@ playout_suite(void)
 	tcase_add_loop_test(tc, clocks_need_not_agree, 0, 7);
 	tcase_add_test(tc, a_reset_delivers_all_and_forgets);
 	tcase_add_test(tc, without_room_nothing_waits);
+	tcase_add_test(tc, the_resequencer_keeps_its_room);
 	tcase_add_test(tc, what_waits_at_the_end_is_freed);
 	tcase_add_loop_test(tc, nothing_is_lost_or_overtaken, 0, 20);
 	suite_add_tcase(s, tc);

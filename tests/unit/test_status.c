@@ -145,7 +145,7 @@ static const char *const bond_names[] = { "state", "queue_bytes",
 	"resends.budget_bytes", "reports.sent", "reports.received",
 	"reports.bad", "reports.asked", "memory.limit_bytes",
 	"memory.pool_bytes", "memory.io_bytes", "memory.queue_bytes",
-	"memory.retain_bytes", "memory.order_bytes" };
+	"memory.retain_bytes", "memory.order_bytes", "memory.playout_bytes" };
 
 /* Programs rely on them. */
 START_TEST(names_stay)
@@ -226,8 +226,56 @@ START_TEST(memory_is_told_by_use)
 	ck_assert_uint_ge(
 	    (size_t)json_integer_value(at("bond.memory.order_bytes")), 1000);
 	is_number("bond.memory.retain_bytes", 0);
+	is_number("bond.memory.playout_bytes", 0);
 	is_number("bond.memory.limit_bytes", (double)t->conf->memory_bytes);
 	pktbuf_free(t->pool, pb);
+}
+END_TEST
+
+/* Takes buffers for a use until they are refused. */
+static void
+fill(enum pktbuf_use use, struct pktbuf_list *held)
+{
+	struct pktbuf *pb;
+
+	while ((pb = pktbuf_alloc(t->pool, PKTBUF_LEN_MAX)) != NULL) {
+		TAILQ_INSERT_TAIL(held, pb, entry);
+		if (pktbuf_set_use(t->pool, pb, use) == -1)
+			break;
+	}
+}
+
+/* Each may be full while the others are, but for room to work. */
+START_TEST(memory_has_a_part_for_each_use)
+{
+	static const struct {
+		enum pktbuf_use use;
+		const char *name;
+		size_t eighths;
+	} parts[] = {
+		{ PKTBUF_PLAYOUT, "bond.memory.playout_bytes", 1 },
+		{ PKTBUF_RETAIN, "bond.memory.retain_bytes", 2 },
+		{ PKTBUF_RESEQ, "bond.memory.order_bytes", 2 },
+		{ PKTBUF_QUEUE, "bond.memory.queue_bytes", 3 },
+	};
+	struct pktbuf_list held = TAILQ_HEAD_INITIALIZER(held);
+	size_t memory = (size_t)t->conf->memory_bytes, part, used;
+
+	for (size_t i = 0; i < nitems_of(parts); i++) {
+		fill(parts[i].use, &held);
+		part = memory / 8 * parts[i].eighths;
+		ask();
+		used = (size_t)json_integer_value(at(parts[i].name));
+		ck_assert_uint_le(used, part);
+		ck_assert_uint_gt(used, part - memory / 8);
+	}
+	ck_assert_uint_gt(used, memory / 4);
+	while (!TAILQ_EMPTY(&held)) {
+		struct pktbuf *pb = TAILQ_FIRST(&held);
+
+		TAILQ_REMOVE(&held, pb, entry);
+		pktbuf_free(t->pool, pb);
+	}
 }
 END_TEST
 
@@ -389,6 +437,7 @@ status_suite(void)
 	tcase_add_test(tc, rates_are_those_in_force_and_those_configured);
 	tcase_add_test(tc, delays_compare_with_the_fastest_link);
 	tcase_add_test(tc, memory_is_told_by_use);
+	tcase_add_test(tc, memory_has_a_part_for_each_use);
 	tcase_add_test(tc, losses_outlive_the_peers_process);
 	tcase_add_loop_test(tc, a_trial_has_a_cause_and_a_beginning, 0, 3);
 	tcase_add_test(tc, links_that_stand_by_are_told_from_those_that_cannot);
