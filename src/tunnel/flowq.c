@@ -66,7 +66,7 @@ static void
 take_number(struct flowq *q, struct pktbuf *pb)
 {
 	pb->bucket_seq = q->next_seq;
-	q->next_seq = (q->next_seq + 1) & FQ_SEQ_MASK;
+	q->next_seq = fq_seq_after(q->next_seq);
 }
 
 void
@@ -169,7 +169,7 @@ flowq_is_overdue(const struct flowq *q, mono_t now)
 static bool
 goes_before(const struct pktbuf *a, const struct pktbuf *b)
 {
-	return ((a->bucket_seq - b->bucket_seq) & (FQ_SEQ_MASK + 1) / 2) != 0;
+	return fq_seq_diff(a->bucket_seq, b->bucket_seq) < 0;
 }
 
 /* Mostly the first or the last of all. */

@@ -16,6 +16,19 @@
 
 #define FQ_SEQ_MASK 0x3fffff /* numbers have 22 bits */
 
+/* a - b of numbers, which wrap, as a signed value. */
+static inline int32_t
+fq_seq_diff(uint32_t a, uint32_t b)
+{
+	return (int32_t)((a - b) << 10) >> 10;
+}
+
+static inline uint32_t
+fq_seq_after(uint32_t seq)
+{
+	return (seq + 1) & FQ_SEQ_MASK;
+}
+
 struct flowq {
 	struct pktbuf_list fresh; /* never sent */
 	struct pktbuf_list again; /* sent before, by number; goes first */

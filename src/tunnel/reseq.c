@@ -87,19 +87,6 @@ struct reseq {
 	mono_t hold;
 };
 
-/* a - b of numbers that wrap at 22 bits, as a signed value. */
-static int32_t
-seq_diff(uint32_t a, uint32_t b)
-{
-	return (int32_t)((a - b) << 10) >> 10;
-}
-
-static uint32_t
-seq_after(uint32_t seq)
-{
-	return (seq + 1) & FQ_SEQ_MASK;
-}
-
 struct reseq *
 reseq_new(struct pktbuf_pool *pool, reseq_deliver_fn *deliver, void *ctx)
 {
@@ -140,7 +127,7 @@ find(struct reseq *r, const struct bucket *b, uint32_t seq, mono_t now)
 {
 	struct number *n = place_of(r, b, seq);
 	mono_t age_max =
-	    seq_diff(seq, b->next) >= 0 ? SKIP_AGE_MAX : RESEQ_LATE_MAX;
+	    fq_seq_diff(seq, b->next) >= 0 ? SKIP_AGE_MAX : RESEQ_LATE_MAX;
 
 	if (n->generation != b->generation || n->seq != seq ||
 	    now - n->at >= age_max)
@@ -160,7 +147,7 @@ forget_skip(struct reseq *r, const struct bucket *b, uint32_t seq, mono_t now)
 {
 	struct number *n;
 
-	if (seq_diff(b->skip_top, seq) >= 0 &&
+	if (fq_seq_diff(b->skip_top, seq) >= 0 &&
 	    (n = find(r, b, seq, now)) != NULL)
 		n->generation = 0;
 }
@@ -200,7 +187,7 @@ slower_by(const struct reseq *r, unsigned link, unsigned than, mono_t now)
 static bool
 is_sent(const struct bucket *b)
 {
-	return seq_diff(b->sent_top, b->next) >= 0;
+	return fq_seq_diff(b->sent_top, b->next) >= 0;
 }
 
 /*
@@ -221,7 +208,7 @@ expected_at(const struct reseq *r, const struct bucket *b, mono_t now)
 	     i++)
 		first = TAILQ_NEXT(first, entry);
 	carriers = UINT32_C(1) << first->prev_link % LINKS_MAX;
-	if (seq_diff(first->bucket_seq, b->next) > 1)
+	if (fq_seq_diff(first->bucket_seq, b->next) > 1)
 		carriers |= r->links;
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		mono_t m = 0;
@@ -274,7 +261,7 @@ stop_waiting(struct reseq *r, struct bucket *b)
 static void
 pass(struct reseq *r, struct bucket *b, struct pktbuf *pb, mono_t now)
 {
-	b->next = seq_after(pb->bucket_seq);
+	b->next = fq_seq_after(pb->bucket_seq);
 	r->deliver(r->ctx, pb, now);
 }
 
@@ -307,11 +294,11 @@ pass_over(struct reseq *r, struct bucket *b, mono_t now)
 {
 	struct number *n;
 
-	if (seq_diff(b->skip_top, b->next) < 0 ||
+	if (fq_seq_diff(b->skip_top, b->next) < 0 ||
 	    (n = find(r, b, b->next, now)) == NULL)
 		return false;
 	n->at = now;
-	b->next = seq_after(b->next);
+	b->next = fq_seq_after(b->next);
 	r->stats.skipped++;
 	return true;
 }
@@ -344,9 +331,9 @@ give_up(struct reseq *r, struct bucket *b, mono_t now)
 {
 	uint32_t end = TAILQ_FIRST(&b->held)->bucket_seq, seq = b->next;
 
-	if (seq_diff(end, seq) > GIVEN_UP_MAX)
+	if (fq_seq_diff(end, seq) > GIVEN_UP_MAX)
 		seq = (end - GIVEN_UP_MAX) & FQ_SEQ_MASK;
-	for (; seq != end; seq = seq_after(seq))
+	for (; seq != end; seq = fq_seq_after(seq))
 		note(r, b, seq, now);
 	pass_first(r, b, now);
 	drain(r, b, now);
@@ -410,8 +397,8 @@ insert(struct bucket *b, struct pktbuf *pb)
 	}
 	for (;; head = TAILQ_NEXT(head, entry),
 		tail = TAILQ_PREV(tail, pktbuf_list, entry)) {
-		int32_t before = seq_diff(head->bucket_seq, pb->bucket_seq);
-		int32_t after = seq_diff(pb->bucket_seq, tail->bucket_seq);
+		int32_t before = fq_seq_diff(head->bucket_seq, pb->bucket_seq);
+		int32_t after = fq_seq_diff(pb->bucket_seq, tail->bucket_seq);
 
 		if (before == 0 || after == 0)
 			return false;
@@ -444,9 +431,9 @@ static int32_t
 missing(const struct bucket *b, uint32_t seq)
 {
 	const struct pktbuf *last = TAILQ_LAST(&b->held, pktbuf_list);
-	uint32_t end = last == NULL ? b->next : seq_after(last->bucket_seq);
+	uint32_t end = last == NULL ? b->next : fq_seq_after(last->bucket_seq);
 
-	return seq_diff(seq, end);
+	return fq_seq_diff(seq, end);
 }
 
 static enum reseq_fate
@@ -473,7 +460,7 @@ hold(struct reseq *r, struct bucket *b, struct pktbuf *pb, mono_t now)
 	r->stats.packets++;
 	r->stats.packets_of[pb->link % LINKS_MAX]++;
 	r->stats.bytes += pb->len;
-	if (!pb->ahead && seq_diff(seq, b->sent_top) > 0) {
+	if (!pb->ahead && fq_seq_diff(seq, b->sent_top) > 0) {
 		b->sent_top = seq;
 		b->sent_at = now;
 	}
@@ -484,7 +471,7 @@ hold(struct reseq *r, struct bucket *b, struct pktbuf *pb, mono_t now)
 	if (find_room(r, b, pb))
 		return RESEQ_HELD;
 	/* It cannot wait, nor can what is to go before it. */
-	while (b->waiting && seq_diff(seq, b->next) >= 0)
+	while (b->waiting && fq_seq_diff(seq, b->next) >= 0)
 		give_up(r, b, now);
 	return RESEQ_PASSED;
 }
@@ -496,8 +483,8 @@ take_late(struct reseq *r, struct bucket *b, struct pktbuf *pb, mono_t now)
 	uint32_t seq = pb->bucket_seq;
 	struct number *n = find(r, b, seq, now);
 	/* Others may have overtaken it when the bucket began. */
-	bool early =
-	    seq_diff(seq, b->first) < 0 && now - b->started_at < RESEQ_LATE_MAX;
+	bool early = fq_seq_diff(seq, b->first) < 0 &&
+		     now - b->started_at < RESEQ_LATE_MAX;
 
 	if (early ? n != NULL : n == NULL)
 		return drop_copy(r, pb);
@@ -515,13 +502,13 @@ reseq_input(struct reseq *r, struct pktbuf *pb, mono_t now)
 {
 	struct bucket *b = bucket_of(r, pb->priority, pb->bucket);
 	uint32_t seq = pb->bucket_seq;
-	int32_t ahead = seq_diff(seq, b->next);
+	int32_t ahead = fq_seq_diff(seq, b->next);
 
 	if (b->started && (ahead > JUMP_MAX || ahead < -JUMP_MAX))
 		stop(r, b, now);
 	if (!b->started) {
 		start(r, b, seq < FIRST_MAX ? 0 : seq, now);
-		ahead = seq_diff(seq, b->next);
+		ahead = fq_seq_diff(seq, b->next);
 	}
 	if (ahead < 0)
 		return take_late(r, b, pb, now);
@@ -543,11 +530,11 @@ reseq_skip(struct reseq *r, bool priority, uint16_t bucket, uint32_t bucket_seq,
 
 	if (!b->started && seq < FIRST_MAX)
 		start(r, b, 0, now);
-	ahead = seq_diff(seq, b->next);
+	ahead = fq_seq_diff(seq, b->next);
 	if (!b->started || ahead < 0 || ahead > JUMP_MAX)
 		return;
 	note(r, b, seq, now);
-	if (seq_diff(seq, b->skip_top) > 0)
+	if (fq_seq_diff(seq, b->skip_top) > 0)
 		b->skip_top = seq;
 	if (ahead > 0)
 		return;
