@@ -50,6 +50,7 @@ struct pktbuf {
 	bool priority; /* goes ahead of the queue */
 	bool placed;   /* waits, and has its number as a later one left */
 	bool ahead;    /* left before those before it in its bucket */
+	bool resent;   /* received: its stamp is not the first */
 	bool sparse; /* its flow had not used up a quantum, given at dequeue */
 	uint8_t l3_offset;  /* of the IP header; 14-22 with tap */
 	uint8_t ip_version; /* 4, 6; 0: neither */

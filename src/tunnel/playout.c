@@ -1,11 +1,11 @@
 /*
  * A packet's delay counts from its stamp, when the peer gave it to a line, to
  * its turn here.  The offset between the clocks does not matter, as delays are
- * only compared.  The usual one is the smoothed least of short spans, so a
- * packet that was sent again does not count, nor those that waited for it, but
- * the variation of the lines does, and what all wait for each other.  It is
- * valid for longer than BBR's PROBE_RTT, in which the flow sends next to
- * nothing and looks for the least round trip.
+ * only compared.  The usual one is the smoothed least of short spans, so
+ * those that waited for one that was lost do not count, but the variation of
+ * the lines does, and what all wait for each other.  It is valid for longer
+ * than BBR's PROBE_RTT, in which the flow sends next to nothing and looks for
+ * the least round trip.
  */
 #include "config.h"
 
@@ -211,8 +211,9 @@ playout_input(struct playout *p, struct pktbuf *pb, mono_t now)
 		p->deliver(p->ctx, pb);
 		return;
 	}
-	/* What left before its turn came early on purpose, and waited. */
-	if (!pb->ahead) {
+	/* What left before its turn came early on purpose, and waited.  What
+	 * was sent again has a new stamp, and is later than it looks. */
+	if (!pb->ahead && !pb->resent) {
 		learn(b, pb->stamp, delay, now);
 		early = early_by(b, delay, now);
 	}

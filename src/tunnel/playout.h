@@ -32,7 +32,7 @@ void playout_free(struct playout *p);
 /* The peer's stamps begin anew: delivers what waits, forgets the rest. */
 void playout_reset(struct playout *p);
 /* Takes over a packet that the resequencer passes on, with bucket, priority,
- * ahead and stamp.  The order within a bucket stays. */
+ * ahead, stamp and resent.  The order within a bucket stays. */
 void playout_input(struct playout *p, struct pktbuf *pb, mono_t now);
 /* Delivers what is due, give or take a millisecond; returns when to call again
  * at the latest. */

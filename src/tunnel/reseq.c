@@ -426,6 +426,20 @@ find_room(struct reseq *r, struct bucket *b, struct pktbuf *pb)
 	return false;
 }
 
+/*
+ * What left in its turn was sent after all before it.  So one before it with a
+ * later stamp was sent again.
+ */
+static bool
+was_resent(const struct pktbuf *pb, const struct pktbuf *behind)
+{
+	for (int i = 0; behind != NULL && (behind->ahead || behind->resent);
+	     behind = TAILQ_NEXT(behind, entry))
+		if (++i == LOOK_MAX)
+			return false;
+	return behind != NULL && wire_stamp_diff(pb->stamp, behind->stamp) > 0;
+}
+
 /* How many numbers are missing before seq that were not missed before. */
 static int32_t
 missing(const struct bucket *b, uint32_t seq)
@@ -453,6 +467,7 @@ hold(struct reseq *r, struct bucket *b, struct pktbuf *pb, mono_t now)
 
 	if (!insert(b, pb))
 		return drop_copy(r, pb);
+	pb->resent = was_resent(pb, TAILQ_NEXT(pb, entry));
 	if (new > 0 && !pb->ahead)
 		r->stats.holes += (uint64_t) new;
 	pb->queued_at = now;
@@ -515,6 +530,7 @@ reseq_input(struct reseq *r, struct pktbuf *pb, mono_t now)
 	if (ahead > 0)
 		return hold(r, b, pb, now);
 	b->delivered_at = now;
+	pb->resent = was_resent(pb, TAILQ_FIRST(&b->held));
 	pass(r, b, pb, now);
 	drain(r, b, now);
 	return RESEQ_PASSED;

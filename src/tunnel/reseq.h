@@ -63,7 +63,8 @@ void reseq_reset(struct reseq *r, mono_t now);
 /*
  * Takes over a packet with bucket, bucket_seq, priority (which has a bucket
  * space of its own), ahead, stamp, link (which brought it) and prev_link
- * (which carried the last one of the bucket that left in its turn).
+ * (which carried the last one of the bucket that left in its turn).  Sets
+ * resent where that can be seen.
  */
 enum reseq_fate reseq_input(struct reseq *r, struct pktbuf *pb, mono_t now);
 /* The sender will not send that packet again.  Takes effect in its turn, unless

@@ -13,11 +13,14 @@
 
 static const struct {
 	unsigned mbit[2], delay_ms[2], sigma_ms[2];
-	double loss; /* of the second line */
+	double loss[2];
 } bonds[] = {
-	{ { 10, 10 }, { 20, 20 }, { 20, 20 }, 0 },
-	{ { 8, 20 }, { 35, 50 }, { 8, 25 }, 0.01 },
-	{ { 20, 4 }, { 5, 20 }, { 0, 0 }, 0 }, /* what waits for the later */
+	{ { 10, 10 }, { 20, 20 }, { 20, 20 }, { 0, 0 } },
+	{ { 8, 20 }, { 35, 50 }, { 8, 25 }, { 0, 0.01 } },
+	/* what waits for the later */
+	{ { 20, 4 }, { 5, 20 }, { 0, 0 }, { 0, 0 } },
+	/* what waits for those that are sent again */
+	{ { 20, 15 }, { 50, 60 }, { 10, 12 }, { 0.02, 0.02 } },
 };
 
 static struct sim *
@@ -36,7 +39,7 @@ start(unsigned bond, uint64_t seed)
 
 			d->delay = bonds[bond].delay_ms[i] * MSEC;
 			d->sigma = bonds[bond].sigma_ms[i] * MSEC;
-			d->loss = i == 1 ? bonds[bond].loss : 0;
+			d->loss = bonds[bond].loss[i];
 		}
 	return s;
 }

@@ -290,6 +290,22 @@ START_TEST(late_ones_do_not_count_beside_others_on_time)
 }
 END_TEST
 
+/* One is faster now and then only as its stamp is that of a second time. */
+START_TEST(what_was_sent_again_is_not_usual)
+{
+	for (int i = 0; i < 2000; i++) {
+		struct pktbuf *pb =
+		    make(0, i % 10 == 0 ? 20 * MSEC : 60 * MSEC);
+
+		pb->resent = i % 10 == 0;
+		playout_input(p, pb, now);
+		pass_time(GAP);
+	}
+	ck_assert_int_eq(most, 0);
+	about(wait_of(0, 20 * MSEC), 40 * MSEC);
+}
+END_TEST
+
 START_TEST(it_is_forgotten_after_a_second)
 {
 	flow(0, GAP, SEC, 50 * MSEC);
@@ -449,6 +465,7 @@ playout_suite(void)
 	tcase_add_test(tc, one_that_left_before_its_turn_only_keeps_the_order);
 	tcase_add_test(tc, one_fast_packet_does_not_make_it_usual);
 	tcase_add_test(tc, late_ones_do_not_count_beside_others_on_time);
+	tcase_add_test(tc, what_was_sent_again_is_not_usual);
 	tcase_add_test(tc, it_is_forgotten_after_a_second);
 	tcase_add_test(tc, what_is_old_does_not_become_new);
 	tcase_add_test(tc, it_follows_the_path);

@@ -189,6 +189,103 @@ START_TEST(the_caller_learns_what_became_of_a_packet)
 }
 END_TEST
 
+/* --- those that were sent again --- */
+
+static char again_text[64]; /* which were, as far as it was seen */
+
+static void
+note_again(const struct pktbuf *pb)
+{
+	size_t used = strlen(again_text);
+
+	if (pb->resent)
+		snprintf(again_text + used, sizeof(again_text) - used, "%u",
+		    pb->bucket_seq);
+}
+
+static void
+come_aged(uint32_t seq, mono_t age, bool ahead)
+{
+	struct arrival a = { 0, seq, seq % 3, 0, false, age };
+
+	come_in(&a, ahead);
+	now += MS;
+}
+
+/* 0 and 4 have come, and the stamp of 4 is the present, at first. */
+static void
+begin_again(bool ahead)
+{
+	again_text[0] = '\0';
+	observe = note_again;
+	come_aged(0, 10 * MS, false);
+	come_aged(4, 0, ahead);
+}
+
+START_TEST(a_late_one_was_not_sent_again)
+{
+	begin_again(false);
+	come_aged(2, 5 * MS, false);
+	come_aged(1, 500 * MS, false);
+	come_aged(3, 10 * SEC, false);
+	GOT("0 1 2 3 4");
+	ck_assert_str_eq(again_text, "");
+}
+END_TEST
+
+/* Whether it is the next one or waits. */
+START_TEST(a_later_stamp_was_not_the_first)
+{
+	begin_again(false);
+	now += 20 * MS;
+	come_aged(3, 10 * MS, false);
+	come_aged(1, 10 * MS, false);
+	come_aged(2, 50 * MS, false);
+	GOT("0 1 2 3 4");
+	ck_assert_str_eq(again_text, "13");
+}
+END_TEST
+
+/* The stamp of one that was sent again itself proves nothing. */
+START_TEST(several_in_a_row_were_sent_again)
+{
+	begin_again(false);
+	now += 20 * MS;
+	come_aged(3, 8 * MS, false);
+	come_aged(2, 10 * MS, false);
+	come_aged(1, 12 * MS, false);
+	GOT("0 1 2 3 4");
+	ck_assert_str_eq(again_text, "123");
+}
+END_TEST
+
+/* What was taken from behind left before those before it. */
+START_TEST(of_what_left_ahead_no_stamp_proves_anything)
+{
+	begin_again(true);
+	now += 20 * MS;
+	come_aged(1, 10 * MS, false);
+	come_aged(2, 10 * MS, false);
+	come_aged(5, 15 * MS, false);
+	come_aged(3, 10 * MS, false);
+	GOT("0 1 2 3 4 5");
+	ck_assert_str_eq(again_text, "3");
+}
+END_TEST
+
+START_TEST(a_stamp_is_later_across_the_wrap)
+{
+	now = 20 * (WIRE_STAMP_MASK + 1) * WIRE_STAMP_UNIT - 3 * MS;
+	begin_again(false);
+	come_aged(1, 0, false);
+	now += 20 * MS;
+	come_aged(2, 0, false);
+	come_aged(3, 40 * MS, false);
+	GOT("0 1 2 3 4");
+	ck_assert_str_eq(again_text, "12");
+}
+END_TEST
+
 /* --- any --- */
 
 #define PACKETS 4000
@@ -203,8 +300,9 @@ struct event {
 static struct event events[PACKETS * 4];
 static size_t nevents;
 static bool arrived[BUCKETS][PACKETS], seen[BUCKETS][PACKETS];
+static uint32_t stamps[BUCKETS][PACKETS]; /* the first ones */
 static uint32_t last[BUCKETS];
-static unsigned reordered;
+static unsigned reordered, resent, found;
 
 static void
 see(const struct pktbuf *pb)
@@ -214,6 +312,10 @@ see(const struct pktbuf *pb)
 	if (*s)
 		ck_abort_msg("%u came twice", pb->bucket_seq);
 	*s = true;
+	resent += pb->stamp != stamps[pb->bucket][pb->bucket_seq];
+	found += pb->resent;
+	if (pb->resent && pb->stamp == stamps[pb->bucket][pb->bucket_seq])
+		ck_abort_msg("%u was sent once", pb->bucket_seq);
 	reordered += pb->bucket_seq < last[pb->bucket];
 	last[pb->bucket] = pb->bucket_seq;
 }
@@ -294,13 +396,14 @@ play(struct world *w)
 	memset(arrived, 0, sizeof(arrived));
 	memset(seen, 0, sizeof(seen));
 	memset(last, 0, sizeof(last));
-	reordered = 0;
+	reordered = resent = found = 0;
 	for (int i = 0; i < PACKETS; i++, at += 250 * NSEC_PER_USEC) {
 		uint16_t b = (uint16_t)(rnd(&w->rng) % BUCKETS);
 		struct arrival a = { b, seq[b]++, (unsigned)(rnd(&w->rng) % 3),
 			prev[b], false, 0 };
 
 		prev[b] = a.link;
+		stamps[b][a.seq] = wire_stamp(at);
 		send_out(w, a, at);
 	}
 	qsort(events, nevents, sizeof(events[0]), by_time);
@@ -336,6 +439,8 @@ START_TEST(lossy_lines_deliver_in_order)
 	ck_assert_uint_eq(reordered, 0);
 	ck_assert_uint_eq(reseq_stats(r)->late, 0);
 	ck_assert_uint_gt(reseq_stats(r)->duplicates, 50);
+	ck_assert_uint_gt(resent, 100);
+	ck_assert_uint_gt(found, resent * 9 / 10);
 }
 END_TEST
 
@@ -373,6 +478,11 @@ reseq_copies_suite(void)
 	tcase_add_test(tc, a_storm_of_copies_changes_nothing);
 	tcase_add_test(tc, few_copies_change_nothing_however_old);
 	tcase_add_test(tc, the_caller_learns_what_became_of_a_packet);
+	tcase_add_test(tc, a_late_one_was_not_sent_again);
+	tcase_add_test(tc, a_later_stamp_was_not_the_first);
+	tcase_add_test(tc, several_in_a_row_were_sent_again);
+	tcase_add_test(tc, of_what_left_ahead_no_stamp_proves_anything);
+	tcase_add_test(tc, a_stamp_is_later_across_the_wrap);
 	tcase_add_loop_test(tc, lossy_lines_deliver_in_order, 0, 10);
 	tcase_add_loop_test(tc, bad_lines_deliver_everything_once, 0, 10);
 	suite_add_tcase(s, tc);
