@@ -18,19 +18,20 @@ stages=(
 "i386	beside	build,unit,i386		32 bit: daemon and unit tests"
 "unit	beside	build,unit		unit tests"
 "sim	beside	build,unit		two tunnels in virtual time"
+"asan	beside	build,unit		unit tests and sim under ASan and UBSan"
+"asan-net	beside	build,unit,lab,net	the daemon in network namespaces, sanitized"
 "lint	beside	lint			layout, scripts, manual pages, layers"
 "clang	beside	build,unit,clang	clang builds everything without a warning"
-"asan	beside	build,unit		unit tests and sim under ASan and UBSan"
 "fuzz	beside	build,unit,clang	fuzz targets over their corpora and beyond"
 "distcheck	beside	build,unit	the release archive builds and tests itself"
 "deb	beside	build,deb		the Debian package builds"
-"asan-net	beside	build,unit,lab,net	the daemon in network namespaces, sanitized"
 "net	alone	build,unit,lab,net	the daemon in network namespaces, measured"
 )
 
 source=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 work=
 jobs_max=$(nproc)
+stages_max=$((jobs_max + 1)) # as some of them wait for most of the time
 
 # ---- stages: run in a subshell with the log as output; 0, 1 or 77 (skip)
 
@@ -349,7 +350,7 @@ main()
 			wait
 			continue
 		fi
-		[ "$running" -lt "$jobs_max" ] ||
+		[ "$running" -lt "$stages_max" ] ||
 		    { wait -n; running=$((running - 1)); }
 		run "$stage" &
 		running=$((running + 1))

@@ -172,4 +172,4 @@ def test_the_server_paces_its_direction(make_lab):
         assert 0.7 * 8e6 < got < 1.1 * 8e6
     best_of(attempt)
     load.stop()
-    wait_for(lambda: lab.daemons[0].link("l1")["rate_tx_Bps"] == 1000000, 3)
+    wait_for(lambda: lab.daemons[0].link("l1")["rate_conf_Bps"] == 1000000, 3)

@@ -67,7 +67,7 @@ def test_a_rate_changes(make_lab):
     time.sleep(1)
     confs["a"]["l1"]["bandwidth_upload"] = "16mbit"
     client.reload(confs["a"])
-    wait_for(lambda: client.link("l1")["rate_tx_Bps"] == 2000000, 3,
+    wait_for(lambda: client.link("l1")["rate_conf_Bps"] == 2000000, 3,
              "the new rate")
     time.sleep(1)
 
@@ -207,7 +207,7 @@ def test_a_broken_file_changes_nothing(make_lab, breakage, said):
     client.wait_log("nothing has changed", 5, mark)
     assert load.result()["lost"] <= client.codel_drops()
     after = client.link("l1")
-    assert after["rate_tx_Bps"] == before["rate_tx_Bps"]
+    assert after["rate_conf_Bps"] == before["rate_conf_Bps"]
     assert after["handshakes"] == before["handshakes"]
 
 
