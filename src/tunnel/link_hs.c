@@ -206,7 +206,8 @@ hello_gap(struct tunnel *t, const struct link *l, mono_t now)
 	if (gap > HELLO_SLOWEST)
 		gap = HELLO_SLOWEST;
 	/* A working link that fails to renew its keys is in no hurry. */
-	if (l->up && l->hello_tries > TELL_TRIES && !peer_is_silent(t, now))
+	if (l->up && l->hello_tries > TELL_TRIES && !peer_is_silent(t, now) &&
+	    !peer_is_gone(t, l))
 		gap = 10 * NSEC_PER_SEC;
 	t->ops.random(t->ops.ctx, &r, sizeof(r));
 	/* Never less: the server answers one HELLO once a second at most. */

@@ -8,6 +8,7 @@
 
 #include "tunnel/link.h"
 #include "tunnel/pacer.h"
+#include "tunnel/peer.h"
 #include "tunnel/tunnel.h"
 
 #define FULL_PACKET 1500 /* bytes; the usual longest */
@@ -27,9 +28,10 @@
 #define WAKE_CREDIT (250 * NSEC_PER_USEC)
 
 int
-sched_fitness(const struct link *l)
+sched_fitness(const struct tunnel *t, const struct link *l)
 {
-	if (!l->used || !l->up)
+	/* The peer has no keys of a link on which it has not begun anew. */
+	if (!l->used || !l->up || peer_is_gone(t, l))
 		return 0;
 	return 1 + (health_is_suspect(l) ? 0 : 2) +
 	       (l->conf.fallback_only ? 0 : 1);

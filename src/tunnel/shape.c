@@ -39,12 +39,12 @@ choose_links(struct tunnel *t)
 
 	t->trials = false;
 	for (unsigned i = 0; i < LINKS_MAX; i++)
-		if (sched_fitness(&t->links[i]) > best)
-			best = sched_fitness(&t->links[i]);
+		if (sched_fitness(t, &t->links[i]) > best)
+			best = sched_fitness(t, &t->links[i]);
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		struct link *l = &t->links[i];
 
-		l->in_use = sched_fitness(l) == best;
+		l->in_use = sched_fitness(t, l) == best;
 		t->trials |= l->used && l->up && health_is_suspect(l);
 	}
 }

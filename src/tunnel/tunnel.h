@@ -201,6 +201,6 @@ void sched_charge_priority(struct link *l, size_t len, mono_t now);
 mono_t sched_ready_at(const struct tunnel *t);
 /* How fit a link is to carry packets, 0: not at all.  The fittest ones do:
  * first those that are not on trial, then those that are no fallback. */
-int sched_fitness(const struct link *l);
+int sched_fitness(const struct tunnel *t, const struct link *l);
 
 #endif

@@ -124,6 +124,31 @@ START_TEST(a_server_that_crashed_is_back_in_seconds)
 }
 END_TEST
 
+/* The line by which nobody shakes hands carries nothing, whichever end died. */
+START_TEST(a_crash_while_a_line_dies_costs_what_the_crash_does)
+{
+	struct sim_setup su = sim_setup(2);
+	struct sim *s;
+	struct both f;
+
+	su.timeout_ms = 60000;
+	su.delay[0] = 40 * MSEC;
+	s = sim_new_up(&su);
+	flow_both(s, 20 * SEC);
+	sim_for(s, 3 * SEC);
+	sim_cut(s, 1, true);
+	sim_restart(s, _i == 0 ? SERVER : CLIENT);
+	sim_for(s, 2 * SEC);
+	f = flow_both(s, 5 * SEC);
+	sim_for(s, 6 * SEC);
+	nothing_lost(&f);
+	sim_cut(s, 1, false);
+	ck_assert(sim_wait_up(s, 2, 3 * SEC));
+	sim_check(s);
+	sim_free(s);
+}
+END_TEST
+
 /* It is the client that speaks first. */
 START_TEST(a_client_that_crashed_is_back_at_once)
 {
@@ -390,6 +415,8 @@ sim_silence_suite(void)
 	tc = tcase_create("death");
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, a_server_that_crashed_is_back_in_seconds, 0, 8);
+	tcase_add_loop_test(
+	    tc, a_crash_while_a_line_dies_costs_what_the_crash_does, 0, 2);
 	tcase_add_loop_test(tc, a_client_that_crashed_is_back_at_once, 0, 2);
 	tcase_add_loop_test(
 	    tc, a_server_that_takes_long_is_back_soon_after_its_start, 0, 5);
