@@ -12,6 +12,7 @@
 #include "tunnel/arq.h"
 #include "tunnel/health.h"
 #include "tunnel/link.h"
+#include "tunnel/peer.h"
 #include "tunnel/tunnel.h"
 
 mono_t
@@ -33,7 +34,8 @@ has_substitute(const struct tunnel *t, const struct link *l)
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		const struct link *o = &t->links[i];
 
-		if (o != l && o->used && o->up && !o->trial.on)
+		if (o != l && o->used && o->up && !o->trial.on &&
+		    !peer_is_gone(t, o))
 			return true;
 	}
 	return false;

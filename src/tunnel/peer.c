@@ -33,6 +33,7 @@ forget(struct tunnel *t, mono_t now)
 	fq_forget_peer(t->fq);
 	/* If there was a silence it had a reason: the next may have one. */
 	t->watch.again_at = 0;
+	t->watch.tries = 0;
 	if (t->peer_instance != 0)
 		log_info("bond: the peer has started anew");
 }
@@ -125,19 +126,24 @@ peer_is_silent(const struct tunnel *t, mono_t now)
 	return now - due >= PEER_SILENCE;
 }
 
-/* By the links that are up; others do so anyway. */
-static void
+/* By the links that are up; others do so anyway.  False: all are at it. */
+static bool
 shake_hands(struct tunnel *t, bool gone, mono_t now)
 {
+	bool began = false;
+
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		struct link *l = &t->links[i];
 
 		if (!l->used || !l->up || l->next.used ||
 		    l->hello_at != MONO_NEVER)
 			continue;
-		if (!gone || peer_is_gone(t, l))
-			link_hs_renew(t, l, now);
+		if (gone && !peer_is_gone(t, l))
+			continue;
+		link_hs_renew(t, l, now);
+		began = true;
 	}
+	return began;
 }
 
 void
@@ -186,7 +192,8 @@ peer_run(struct tunnel *t, mono_t now)
 		return w->again_at;
 	if (now - w->again_at > LINK_BACK_OFF_MAX)
 		w->tries = 0;
-	w->again_at = now + link_back_off(t, w->tries++);
-	shake_hands(t, false, now);
+	w->again_at = now + link_back_off(t, w->tries);
+	if (shake_hands(t, false, now))
+		w->tries++;
 	return w->again_at;
 }

@@ -186,15 +186,6 @@ drain(struct rate *r, double Bps, double share, mono_t now)
 	r->level = r->excess.now;
 }
 
-/* Then a queue may be ours although the sender waits for nothing of us: TCP's
- * window is in it, and the rate is above the line's. */
-static bool
-is_half_used(const struct rate *r)
-{
-	return 2 * rate_passed(r, r->step.bytes, r->step.span) >=
-	       (double)r->now_Bps;
-}
-
 static bool
 is_congested(struct rate *r, const struct rate_sample *s, mono_t now)
 {
@@ -214,8 +205,9 @@ is_congested(struct rate *r, const struct rate_sample *s, mono_t now)
 		    r, Bps, clamp(queue / DRAIN_NS, SHARE_MIN, SHARE_MAX), now);
 		return true;
 	}
+	/* With half of the rate it may be ours although nothing waits here. */
 	if (r->run_high >= LEVEL_SPAN + 50 * r->excess.noise &&
-	    is_half_used(r)) {
+	    2 * Bps >= (double)r->now_Bps) {
 		drain(r, Bps, SHARE_MIN, now);
 		return true;
 	}
@@ -402,6 +394,15 @@ in_drain(
 	set(r, (double)r->line_Bps * (1 - r->share));
 	if (r->seen || is_seen(r, s, now))
 		watch_drain(r, d, now);
+}
+
+/* Then a queue may be ours although the sender waits for nothing of us: TCP's
+ * window is in it, and the rate is above the line's. */
+static bool
+is_half_used(const struct rate *r)
+{
+	return 2 * rate_passed(r, r->step.bytes, r->step.span) >=
+	       (double)r->now_Bps;
 }
 
 /* Below the configured rate, or none is: are we at the line's end? */

@@ -10,8 +10,8 @@
  * the path has got longer: the least is taken anew and the rate comes back.
  * Without a configured rate it doubles each round trip until the delay shows
  * the line's end.  A few milliseconds are no congestion, but a line that is
- * sent just what it carries keeps them for ever: it gets a little less until
- * they are gone.
+ * sent just what it carries keeps them for ever: it always gets a little less,
+ * and some more less until they are gone.
  */
 #ifndef MLVPN_TUNNEL_RATE_H
 #define MLVPN_TUNNEL_RATE_H

@@ -35,7 +35,7 @@
 #define RUN_GAP (1 * NSEC_PER_MSEC)
 /* The turn of what is skipped has come by then; no number comes twice in it. */
 #define SKIP_AGE_MAX (10 * NSEC_PER_SEC)
-/* Packets ahead of their turn that are passed in search of one in it. */
+/* Packets ahead of their turn, or sent again, passed in search of others. */
 #define LOOK_MAX 64
 
 struct bucket {
@@ -426,10 +426,8 @@ find_room(struct reseq *r, struct bucket *b, struct pktbuf *pb)
 	return false;
 }
 
-/*
- * What left in its turn was sent after all before it.  So one before it with a
- * later stamp was sent again.
- */
+/* What left in its turn was sent after all before it: one of those with a later
+ * stamp was sent again. */
 static bool
 was_resent(const struct pktbuf *pb, const struct pktbuf *behind)
 {
@@ -503,6 +501,7 @@ take_late(struct reseq *r, struct bucket *b, struct pktbuf *pb, mono_t now)
 
 	if (early ? n != NULL : n == NULL)
 		return drop_copy(r, pb);
+	pb->resent = was_resent(pb, TAILQ_FIRST(&b->held));
 	if (early)
 		note(r, b, seq, b->started_at);
 	else

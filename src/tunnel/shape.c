@@ -206,7 +206,8 @@ room_of(const struct bond_shape *b)
 {
 	mono_t packet =
 	    (mono_t)(1500 * (uint64_t)NSEC_PER_SEC * 3 / 2 / b->rate_Bps);
-	mono_t quarter = mono_earlier(2 * b->delay_min / 4, ROOM_MAX);
+	mono_t round_trip = 2 * b->delay_min;
+	mono_t quarter = mono_earlier(round_trip / 4, ROOM_MAX);
 
 	return mono_later(mono_later(packet, CODEL_TARGET), quarter);
 }
