@@ -49,6 +49,7 @@
 #define KEEP 0.97  /* of what the line delivered, after a drain */
 #define RAISE_GAP (50 * MS)
 #define START_GAP (25 * MS)
+#define START_PATIENCE (1 * NSEC_PER_SEC)
 #define FIRST_RTT (1 * MS) /* no line of an operator is shorter */
 /* This part of the rate less on the line that is the soonest: while a little
  * queue is left, and always.  The latter is 4 ms each second and drains what
@@ -114,8 +115,9 @@ rate_begin(struct rate *r, mono_t rtt)
 void
 rate_set_conf(struct rate *r, uint64_t conf_Bps, mono_t now)
 {
-	bool known =
-	    r->conf_Bps == 0 ? r->phase != RATE_START : rate_is_limited(r);
+	bool used = r->excess.steps > 0 && !excess_is_idle(&r->excess);
+	bool known = r->conf_Bps == 0 ? r->phase != RATE_START
+				      : used || rate_is_limited(r);
 
 	if (conf_Bps == r->conf_Bps)
 		return;
@@ -125,7 +127,8 @@ rate_set_conf(struct rate *r, uint64_t conf_Bps, mono_t now)
 		return;
 	if (r->phase == RATE_START)
 		r->phase = RATE_CRUISE;
-	/* What is known of the line stays known. */
+	/* What is known of the line stays known, and nobody who uses it loses
+	 * packets because the file promises more than it carries. */
 	set(r, (double)(known ? r->now_Bps : conf_Bps));
 	r->raise_at = now;
 }
@@ -146,6 +149,14 @@ bool
 rate_is_limited(const struct rate *r)
 {
 	return r->now_Bps < r->conf_Bps || r->phase == RATE_DRAIN;
+}
+
+mono_t
+rate_looks_until(const struct rate *r)
+{
+	if (r->phase != RATE_START)
+		return 0;
+	return r->found_Bps == 0 ? MONO_NEVER : r->raise_at + START_PATIENCE;
 }
 
 uint64_t
@@ -186,25 +197,37 @@ drain(struct rate *r, double Bps, double share, mono_t now)
 	r->level = r->excess.now;
 }
 
+/* The run may be older than what makes the excess grow. */
+static void
+begin_run_anew(struct rate *r)
+{
+	if (r->step.bytes + r->before.bytes < BYTES_MIN)
+		return;
+	r->run_span = r->step.span + r->before.span;
+	r->run_bytes = r->step.bytes + r->before.bytes;
+}
+
 static bool
 is_congested(struct rate *r, const struct rate_sample *s, mono_t now)
 {
-	mono_t rise = r->excess.now - r->run_first;
+	mono_t rise = r->excess.now - r->run_first, span = r->run_span;
 	double Bps, queue;
 
 	if (!r->running || r->run_bytes < BYTES_MIN)
 		return false;
-	Bps = rate_passed(r, r->run_bytes, r->run_span);
 	if (r->run_span >= SLOPE_SPAN &&
 	    rise > r->run_span / SLOPE_PART + 4 * r->excess.noise) {
+		begin_run_anew(r);
+		Bps = rate_passed(r, r->run_bytes, r->run_span);
 		/* What is on its way adds to it. */
-		queue = (double)r->excess.now +
-			(double)(s->rtt + r->excess.now) * (double)rise /
-			    (double)r->run_span;
+		queue =
+		    (double)r->excess.now + (double)(s->rtt + r->excess.now) *
+						(double)rise / (double)span;
 		drain(
 		    r, Bps, clamp(queue / DRAIN_NS, SHARE_MIN, SHARE_MAX), now);
 		return true;
 	}
+	Bps = rate_passed(r, r->run_bytes, r->run_span);
 	/* With half of the rate it may be ours although nothing waits here. */
 	if (r->run_high >= LEVEL_SPAN + 50 * r->excess.noise &&
 	    2 * Bps >= (double)r->now_Bps) {
@@ -357,28 +380,36 @@ watch_drain(struct rate *r, struct delay *d, mono_t now)
 		judge(r, d, now);
 }
 
+/* Where there is a queue, what arrives is what the line carries. */
+static void
+follow_line(struct rate *r)
+{
+	mono_t rise = r->excess.now - r->excess.last;
+	double Bps;
+
+	if (rise > r->step.span / SLOPE_PART + 4 * r->excess.noise)
+		begin_run_anew(r);
+	Bps = rate_passed(r, r->run_bytes, r->run_span);
+	if (Bps < (double)r->return_Bps)
+		r->line_Bps = (uint64_t)Bps;
+	if (r->run_span > RUN_SPAN) {
+		r->run_span /= 2;
+		r->run_bytes /= 2;
+	}
+}
+
 static void
 in_drain(
     struct rate *r, struct delay *d, const struct rate_sample *s, mono_t now)
 {
-	double Bps;
-
 	if (excess_is_idle(&r->excess)) {
 		drained(r, now);
 		return;
 	}
 	if (r->stalled)
 		return;
-	/* Where there is a queue, what arrives is what the line carries. */
-	if (r->running && r->run_bytes > 0 && (!r->seen || r->proved)) {
-		Bps = rate_passed(r, r->run_bytes, r->run_span);
-		if (Bps < (double)r->return_Bps)
-			r->line_Bps = (uint64_t)Bps;
-		if (r->run_span > RUN_SPAN) {
-			r->run_span /= 2;
-			r->run_bytes /= 2;
-		}
-	}
+	if (r->running && r->run_bytes > 0 && (!r->seen || r->proved))
+		follow_line(r);
 	if (r->seen) {
 		r->expected += (mono_t)((double)r->step.span * r->share);
 		r->seen_span += r->step.span;
@@ -448,7 +479,20 @@ trim(struct rate *r, const struct rate_sample *s)
 		r->trim = left ? TRIM : TRIM_ALWAYS;
 }
 
-/* Doubles what arrives each round trip. */
+/* More does not bring more (BBR): a policer, or our CPU. */
+static bool
+is_flat(struct rate *r, double Bps)
+{
+	if (Bps >= 1.25 * (double)r->found_Bps) {
+		r->found_Bps = (uint64_t)Bps;
+		r->flat = 0;
+	} else if (r->step.backlogged)
+		r->flat++;
+	return r->flat >= 4;
+}
+
+/* Lets what arrives double each round trip, and is ahead of it: a sender in
+ * slow start that has to wait for us takes that for the line's end. */
 static void
 in_start(struct rate *r, const struct rate_sample *s, mono_t now)
 {
@@ -463,21 +507,17 @@ in_start(struct rate *r, const struct rate_sample *s, mono_t now)
 		r->return_Bps = (uint64_t)(Bps > most ? Bps : most);
 		return;
 	}
-	if (!r->step.backlogged || now < r->raise_at)
+	if (now < r->raise_at || !(r->step.backlogged || is_half_used(r)))
 		return;
 	r->raise_at = now + mono_later(s->rtt, START_GAP);
-	if (Bps < 1.25 * most) {
-		/* More does not bring more (BBR): a policer, or our CPU. */
-		if (++r->flat < 4)
-			return;
+	if (is_flat(r, Bps)) {
 		r->line_Bps = r->found_Bps;
 		r->phase = RATE_CRUISE;
 		set(r, most);
 		return;
 	}
-	r->found_Bps = (uint64_t)Bps;
-	r->flat = 0;
-	set(r, clamp(2 * Bps, (double)r->now_Bps, 2 * (double)r->now_Bps));
+	set(r, clamp((r->step.backlogged ? 2 : 4) * Bps, (double)r->now_Bps,
+		   2 * (double)r->now_Bps));
 }
 
 bool
@@ -496,6 +536,7 @@ rate_report(
 	else if (!is_congested(r, s, now) && r->now_Bps != r->conf_Bps)
 		probe(r, s, now);
 	trim(r, s);
+	r->before = r->stalled ? (struct rate_span){ 0 } : r->step;
 	r->step = (struct rate_span){ 0 };
 	return rate_pace(r) != was;
 }
@@ -504,7 +545,7 @@ void
 rate_forget(struct rate *r)
 {
 	r->excess = (struct excess){ 0 };
-	r->step = (struct rate_span){ 0 };
+	r->step = r->before = (struct rate_span){ 0 };
 	r->running = false;
 	r->trim = 0;
 	r->soft = 0;

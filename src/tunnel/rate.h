@@ -8,10 +8,10 @@
  * the queue at the operator is drained; then it probes upward by 5 % a round
  * trip as long as it is used.  Where draining does not bring the delay down,
  * the path has got longer: the least is taken anew and the rate comes back.
- * Without a configured rate it doubles each round trip until the delay shows
- * the line's end.  A few milliseconds are no congestion, but a line that is
- * sent just what it carries keeps them for ever: it always gets a little less,
- * and some more less until they are gone.
+ * Without a configured rate it lets what arrives double each round trip until
+ * the delay shows the line's end.  A few milliseconds are no congestion, but a
+ * line that is sent just what it carries keeps them for ever: it always gets a
+ * little less, and some more less until they are gone.
  */
 #ifndef MLVPN_TUNNEL_RATE_H
 #define MLVPN_TUNNEL_RATE_H
@@ -49,9 +49,9 @@ struct rate {
 	enum rate_phase phase;
 	uint64_t line_Bps; /* what the line carried when it had a queue */
 	/* what reports show */
-	struct rate_span step;
-	mono_t usual_span; /* of a step */
-	bool stalled;	   /* this one took much longer */
+	struct rate_span step, before; /* that, unless it stalled */
+	mono_t usual_span;	       /* of a step */
+	bool stalled;		       /* this one took much longer */
 	double loss;	   /* share of packets, where there is no queue */
 	uint64_t best_Bps; /* most that arrived lately */
 	mono_t rtt;	   /* without a queue */
@@ -119,6 +119,9 @@ void rate_policed(
 uint64_t rate_pace(const struct rate *r);
 /* Delays and totals begin anew; what the line carries stays known. */
 void rate_forget(struct rate *r);
+/* Until then a queue before the link says nothing, as the line's end is being
+ * looked for and more was found of late; 0: it is not. */
+mono_t rate_looks_until(const struct rate *r);
 /* Is the line known to be slower than configured, or just being drained? */
 bool rate_is_limited(const struct rate *r);
 

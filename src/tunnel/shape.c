@@ -27,6 +27,7 @@ struct bond_shape {
 	mono_t jitter;	    /* the greatest deviation of a delay */
 	bool lossy;	    /* packets have to be sent again all the time */
 	uint64_t total_Bps; /* with those that may be again */
+	mono_t looks_until; /* for what a line carries; 0: none does */
 	size_t links;
 	uint32_t up; /* mask of the wire numbers of links that are up */
 };
@@ -130,6 +131,8 @@ spread_of(const struct tunnel *t, struct bond_shape *b)
 		}
 		if (link_delay(l) > b->delay_max)
 			b->delay_max = link_delay(l);
+		b->looks_until =
+		    mono_later(b->looks_until, rate_looks_until(&l->rate));
 		rate_Bps += l->pacer.rate_Bps;
 		bytes += bytes_in(l->pacer.rate_Bps, later);
 	}
@@ -220,12 +223,14 @@ tune_queue(struct tunnel *t, const struct bond_shape *b)
 
 	p.target = room_of(b) + wait_of(b);
 	p.interval = CODEL_INTERVAL + wait_of(b);
-	p.patient_until = t->shrunk_at + SHRUNK_PATIENCE;
+	p.patient_until =
+	    mono_later(t->shrunk_at + SHRUNK_PATIENCE, b->looks_until);
 	/* Not less when a line fails: what it would have carried waits. */
 	bytes = bytes_in(b->total_Bps, p.interval + 2 * b->delay_max);
 	if (bytes < QUEUE_MIN)
 		bytes = QUEUE_MIN;
-	if (bytes > most)
+	/* Slow start is ahead of the rate that it makes us find. */
+	if (bytes > most || b->looks_until != 0)
 		bytes = most;
 	p.limit_bytes = t->queue_bytes = (size_t)bytes;
 	fq_set_params(t->fq, &p);

