@@ -222,7 +222,7 @@ tune_queue(struct tunnel *t, const struct bond_shape *b)
 	uint64_t bytes, most = t->conf->memory_bytes / 4;
 
 	p.target = room_of(b) + wait_of(b);
-	p.interval = CODEL_INTERVAL + wait_of(b);
+	p.interval = mono_later(CODEL_INTERVAL, 2 * b->delay_min) + wait_of(b);
 	p.patient_until =
 	    mono_later(t->shrunk_at + SHRUNK_PATIENCE, b->looks_until);
 	/* Not less when a line fails: what it would have carried waits. */
