@@ -45,7 +45,7 @@ has_substitute(const struct tunnel *t, const struct link *l)
 static void
 forget_loss(struct link *l)
 {
-	l->loss.started = false;
+	loss_forget(&l->loss.from);
 	l->loss.percent = 0;
 }
 
@@ -59,7 +59,7 @@ begin(struct tunnel *t, struct link *l, enum health_cause cause,
 	tr->cause = cause;
 	tr->since = now;
 	tr->needed = needed;
-	tr->counting = false;
+	loss_forget(&tr->from);
 	tr->copied_at = 0;
 	tr->in_vain = 0;
 	l->stats.trials++;
@@ -104,7 +104,7 @@ void
 health_forget(struct link *l)
 {
 	forget_loss(l);
-	l->trial.counting = false;
+	loss_forget(&l->trial.from);
 }
 
 /* --- silence --- */
@@ -145,7 +145,7 @@ judge_silence(struct tunnel *t, struct link *l, mono_t expected, mono_t now)
 	link_set_down(t, l, reason, now);
 }
 
-/* --- loss --- */
+/* --- loss: all of it, of what was sent lately, as the peer reports --- */
 
 static uint32_t
 needed_after_loss(struct trial *tr, mono_t now)
@@ -163,18 +163,17 @@ judge_loss(
     struct tunnel *t, struct link *l, const struct report_link *r, mono_t now)
 {
 	struct loss_span *s = &l->loss;
-	uint64_t expected = r->highest - s->highest;
-	uint32_t arrived = r->packets - s->packets;
+	struct loss_growth g;
+	bool counts = loss_since(&s->from, r->highest, r->packets, &g);
 
-	if (s->started && r->highest >= s->highest &&
-	    (expected < HEALTH_LOSS_SPAN || now - s->since < HEALTH_LOSS_TIME))
+	if (counts && (g.expected < HEALTH_LOSS_SPAN ||
+			  now - s->since < HEALTH_LOSS_TIME))
 		return;
-	if (s->started && r->highest >= s->highest && arrived <= expected)
-		s->percent = (uint32_t)(100 - 100 * arrived / expected);
-	s->started = true;
+	if (counts && g.arrived <= g.expected)
+		s->percent =
+		    (uint32_t)(100 - UINT64_C(100) * g.arrived / g.expected);
 	s->since = now;
-	s->highest = r->highest;
-	s->packets = r->packets;
+	loss_begin(&s->from, r->highest, r->packets);
 	if (s->percent <= HEALTH_LOSS_MAX || !has_substitute(t, l))
 		return;
 	l->trial.logged = now >= l->log_loss.next_at;
@@ -191,21 +190,18 @@ judge_trial(
     struct tunnel *t, struct link *l, const struct report_link *r, mono_t now)
 {
 	struct trial *tr = &l->trial;
-	uint64_t expected = r->highest - tr->highest;
-	uint32_t arrived = r->packets - tr->packets;
+	struct loss_growth g;
+	bool counts = loss_since(&tr->from, r->highest, r->packets, &g);
 
-	if (tr->counting && r->highest > tr->highest)
+	if (counts && g.expected > 0)
 		tr->in_vain = 0;
-	if (tr->counting && r->highest >= tr->highest && expected < tr->needed)
+	if (counts && g.expected < tr->needed)
 		return;
-	if (tr->counting && r->highest >= tr->highest &&
-	    arrived >= expected - expected / 10) {
+	if (counts && g.arrived >= g.expected - g.expected / 10) {
 		end(t, l, now);
 		return;
 	}
-	tr->counting = true;
-	tr->highest = r->highest;
-	tr->packets = r->packets;
+	loss_begin(&tr->from, r->highest, r->packets);
 }
 
 void

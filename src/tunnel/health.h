@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/util.h"
+#include "tunnel/loss.h"
 #include "tunnel/report.h"
 
 #define HEALTH_SILENCE (40 * NSEC_PER_MSEC) /* and 4 deviations */
@@ -42,23 +43,19 @@ struct trial {
 	bool on;
 	enum health_cause cause;
 	mono_t since;
-	mono_t ended_at;  /* of the last one */
-	uint32_t needed;  /* copies that have to arrive */
-	bool counting;	  /* the next two are valid */
-	uint64_t highest; /* of the peer when counting began */
-	uint32_t packets;
+	mono_t ended_at;	 /* of the last one */
+	uint32_t needed;	 /* copies that have to arrive */
+	struct loss_totals from; /* where the copies are counted from */
 	mono_t copied_at;
 	unsigned in_vain;  /* copies since one arrived */
 	unsigned relapses; /* lossy again soon after */
 	bool logged;	   /* the log says that it is lossy */
 };
 
-/* What the reports said of loss lately. */
+/* What the reports said of loss lately; a trial ends a span. */
 struct loss_span {
-	bool started;
+	struct loss_totals from;
 	mono_t since;
-	uint64_t highest;
-	uint32_t packets;
 	uint32_t percent; /* of the last full span */
 };
 

@@ -197,32 +197,6 @@ link_map_addr(const struct link *l, union addr *a)
 	return a->sa.sa_family == l->family ? 0 : -1;
 }
 
-double
-loss_meter_value(const struct loss_meter *m)
-{
-	if (m->expected < 1 || m->arrived >= m->expected)
-		return 0;
-	return 1 - m->arrived / m->expected;
-}
-
-void
-loss_meter_update(
-    struct loss_meter *m, uint64_t highest, uint64_t received, mono_t now)
-{
-	if (m->started && highest >= m->highest && received >= m->received) {
-		m->expected += (double)(highest - m->highest);
-		m->arrived += (double)(received - m->received);
-	}
-	m->started = true;
-	m->highest = highest;
-	m->received = received;
-	if (now - m->decayed_at >= 5 * NSEC_PER_SEC) {
-		m->expected /= 2;
-		m->arrived /= 2;
-		m->decayed_at = now;
-	}
-}
-
 void
 link_set_up(struct tunnel *t, struct link *l, mono_t now)
 {

@@ -16,6 +16,7 @@
 #include "tunnel/fq.h"
 #include "tunnel/handshake.h"
 #include "tunnel/health.h"
+#include "tunnel/loss.h"
 #include "tunnel/meter.h"
 #include "tunnel/pacer.h"
 #include "tunnel/pktbuf.h"
@@ -57,14 +58,6 @@ struct link_stats {
 	uint64_t duplicates;	/* that had come before */
 	/* before the numbers of the peer began anew; meter has the rest */
 	uint64_t lost_before, reordered_before;
-};
-
-/* Packets lost, from the growth of two totals; halved every few seconds. */
-struct loss_meter {
-	uint64_t highest, received; /* totals at the last update */
-	bool started;
-	double expected, arrived; /* packets, decaying */
-	mono_t decayed_at;
 };
 
 /* Priority packets go ahead of the queue only as long as they leave room. */
@@ -235,10 +228,6 @@ void link_set_rate(struct tunnel *t, struct link *l, mono_t now);
 /* One-way time to the peer if nothing waits: half the RTT of the fastest link
  * and what the reports say of the differences. */
 mono_t link_delay(const struct link *l);
-/* 0..1 */
-double loss_meter_value(const struct loss_meter *m);
-void loss_meter_update(
-    struct loss_meter *m, uint64_t highest, uint64_t received, mono_t now);
 
 /* link_hs.c: handshakes of both roles. */
 void link_hs_input(struct tunnel *t, struct link *l, uint8_t type,

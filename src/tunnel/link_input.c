@@ -78,7 +78,8 @@ heard(
 	proven_at = now - rtt - in->echo_held * WIRE_HELD_UNIT;
 	if (proven_at > l->alive_at)
 		l->alive_at = proven_at;
-	loss_meter_update(&l->rx_loss, l->rx_highest, l->rx_received, now);
+	loss_meter_update(
+	    &l->rx_loss, l->rx_highest, (uint32_t)l->rx_received, now);
 	if (!l->up && l->cur.used && l->path.peer.sa.sa_family != AF_UNSPEC)
 		heard_while_down(t, l, proven_at, now);
 }
@@ -150,7 +151,8 @@ link_control(
 	    (in->control == WIRE_KEEPALIVE ||
 		in->control == WIRE_KEEPALIVE_ACK)) {
 		wire_get_counts(&c, a->packet);
-		loss_meter_update(&l->tx_loss, c.highest, c.received, now);
+		loss_meter_update(
+		    &l->tx_loss, c.highest, (uint32_t)c.received, now);
 		tunnel_retune_soon(t);
 	}
 	switch (in->control) {

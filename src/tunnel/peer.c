@@ -170,7 +170,8 @@ peer_learn(
 	l->rx_highest = l->rx_received = l->counted = 0;
 	l->rx_stamp_at = 0;
 	link_forget_traffic(t, l);
-	l->tx_loss.started = l->rx_loss.started = false;
+	loss_forget(&l->tx_loss.last);
+	loss_forget(&l->rx_loss.last);
 	/* What the other links have is of no use any more. */
 	if (replaced)
 		shake_hands(t, true, now);

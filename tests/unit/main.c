@@ -54,6 +54,7 @@
 	suite(retain) \
 	suite(wire) \
 	suite(report) \
+	suite(loss) \
 	suite(meter) \
 	suite(meter_late) \
 	suite(replay) \

@@ -220,8 +220,8 @@ START_TEST(nine_of_ten_copies_have_to_arrive_after_loss)
 	uint32_t packets = 0;
 
 	make_lossy(&highest, &packets);
-	highest = l->trial.highest;
-	packets = l->trial.packets;
+	highest = l->trial.from.highest;
+	packets = l->trial.from.packets;
 	counts(
 	    highest + HEALTH_LOSS_COPIES - 1, packets + HEALTH_LOSS_COPIES - 1);
 	ck_assert(l->trial.on);
@@ -230,7 +230,7 @@ START_TEST(nine_of_ten_copies_have_to_arrive_after_loss)
 	packets += HEALTH_LOSS_COPIES - 3;
 	counts(highest, packets);
 	ck_assert(l->trial.on);
-	ck_assert_uint_eq(l->trial.highest, highest);
+	ck_assert_uint_eq(l->trial.from.highest, highest);
 	counts(highest + HEALTH_LOSS_COPIES, packets + HEALTH_LOSS_COPIES - 2);
 	ck_assert(!l->trial.on);
 	ck_assert(l->in_use);
