@@ -51,6 +51,7 @@
 	suite(delay) \
 	suite(rate) \
 	suite(rate_begin) \
+	suite(rate_trim) \
 	suite(retain) \
 	suite(wire) \
 	suite(report) \

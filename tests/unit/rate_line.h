@@ -48,6 +48,7 @@ struct line {
 	mono_t stop_until; /* nothing is transmitted before */
 	mono_t report_min, report_max; /* gaps between reports */
 	uint32_t len;
+	bool far; /* another line is the soonest */
 	/* state */
 	struct rate rate;
 	struct delay delay;
@@ -72,6 +73,8 @@ struct line {
 	unsigned ticks, above_20;
 	uint64_t rate_min, rate_max;
 	unsigned changes; /* of now_Bps */
+	unsigned paces;	  /* changes of rate_pace(), trims as well */
+	unsigned untold;  /* ... of which rate_report() said nothing */
 };
 
 static inline double
@@ -88,7 +91,8 @@ line_watch(struct line *l)
 	l->watched_at = l->now;
 	l->delivered = l->offered = l->rate_sum = l->queue_sum = 0;
 	l->queue_max = 0;
-	l->ticks = l->above_20 = l->changes = 0;
+	l->ticks = l->above_20 = 0;
+	l->changes = l->paces = l->untold = 0;
 	l->rate_min = UINT64_MAX;
 	l->rate_max = 0;
 }
@@ -228,9 +232,10 @@ line_hear(struct line *l, const struct line_report *r)
 		.numbered = (uint32_t)(r->sequence - l->seen.sequence),
 		.span = r->made_at - l->seen.made_at,
 		.backlogged = l->backlogged,
-		.soonest = true,
+		.soonest = !l->far,
 	};
-	uint64_t was = l->rate.now_Bps;
+	uint64_t was = l->rate.now_Bps, pace = rate_pace(&l->rate);
+	bool told = false;
 
 	if (l->seen.packets != 0) {
 		if (s.bytes > 0) {
@@ -240,8 +245,10 @@ line_hear(struct line *l, const struct line_report *r)
 		}
 		s.rtt = l->rtt;
 		if (l->delay.known)
-			rate_report(&l->rate, &l->delay, &s, l->now);
+			told = rate_report(&l->rate, &l->delay, &s, l->now);
 		l->changes += l->rate.now_Bps != was;
+		l->paces += rate_pace(&l->rate) != pace;
+		l->untold += told != (rate_pace(&l->rate) != pace);
 		l->backlogged = true;
 	}
 	l->seen = *r;

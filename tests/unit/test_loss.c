@@ -102,12 +102,12 @@ START_TEST(what_is_older_counts_for_less)
 	struct loss_meter m = { .decayed_at = S };
 
 	loss_meter_update(&m, 0, 0, S);
-	loss_meter_update(&m, 1000, 0, 2 * S);
-	ck_assert_double_eq(loss_meter_value(&m), 1);
-	loss_meter_update(&m, 1000, 0, 6 * S);
-	ck_assert_double_eq(m.expected, 500);
-	loss_meter_update(&m, 1500, 500, 7 * S);
+	loss_meter_update(&m, 1000, 500, 2 * S);
 	ck_assert_double_eq(loss_meter_value(&m), 0.5);
+	loss_meter_update(&m, 1000, 500, 6 * S);
+	ck_assert_double_eq(loss_meter_value(&m), 0.5);
+	loss_meter_update(&m, 1500, 1000, 7 * S);
+	ck_assert_double_eq(loss_meter_value(&m), 0.25);
 }
 END_TEST
 

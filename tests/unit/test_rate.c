@@ -18,12 +18,12 @@ Suite *rate_suite(void);
 
 static struct line line;
 
-/* (a) Nothing but jitter and loss.  One time in hundreds these look like a
- * queue, and a seed may meet it. */
+/* (a) Nothing but jitter and loss.  Both together look like a queue one time in
+ * hundreds, and a seed may meet it; then it still sends. */
 static void
 check_never_slower(double mbit, mono_t jitter, double loss, mono_t way)
 {
-	unsigned mistakes = 0;
+	unsigned mistakes = 0, most = jitter > 0 && loss > 0;
 
 	for (int seed = 1; seed <= SEEDS; seed++) {
 		srand48(seed);
@@ -36,13 +36,14 @@ check_never_slower(double mbit, mono_t jitter, double loss, mono_t way)
 			ck_assert(line_rate_Bps(&line) > 0.97 * mbit * MBIT);
 			line.app_Bps = 0;
 			line_watch_for(&line, 5 * SEC);
-			mistakes += line_rate_Bps(&line) <= 0.93 * mbit * MBIT;
+			mistakes += line_rate_Bps(&line) <= 0.97 * mbit * MBIT;
+			ck_assert(line_rate_Bps(&line) > 0.6 * mbit * MBIT);
 			line.app_Bps = mbit * MBIT / 3;
 			line_watch_for(&line, 2 * SEC);
-			ck_assert(line_rate_Bps(&line) > 0.90 * mbit * MBIT);
+			ck_assert(line_rate_Bps(&line) > 0.97 * mbit * MBIT);
 		}
 	}
-	ck_assert_uint_le(mistakes, 1);
+	ck_assert_uint_le(mistakes, most);
 }
 
 START_TEST(loss_does_not_make_it_slower)
@@ -173,25 +174,6 @@ START_TEST(empties_a_small_buffer)
 }
 END_TEST
 
-START_TEST(empties_slowly_what_a_short_stall_has_left)
-{
-	static const double mbits[] = { 5, 50, 500 };
-
-	for (unsigned i = 0; i < 3; i++) {
-		srand48(1);
-		line_init(&line, mbits[i] * MBIT, mbits[i] * MBIT, 10 * MS);
-		line_run(&line, SEC);
-		line.stop_until = line.now + 8 * MS;
-		line_run(&line, SEC);
-		/* Two packets more or less are no queue. */
-		line_watch_for(&line, 5 * SEC);
-		ck_assert(line.queue_max <
-			  3 * MS + (mono_t)(3000 * 1e9 / mbits[i] / MBIT));
-		ck_assert(line.delivered > 0.985 * 5 * mbits[i] * MBIT);
-	}
-}
-END_TEST
-
 /* 1 Mbit/s more than the line carries, but far from the rate. */
 START_TEST(finds_a_queue_that_an_application_fills)
 {
@@ -227,8 +209,8 @@ START_TEST(notices_a_queue_that_grows_slowly)
 }
 END_TEST
 
-/* (c) Where there is jitter, one time in 15 a second drain follows the first.
- */
+/* (c) Where there is jitter, one time in 15 a second drain follows the first,
+ * or rather two of these seeds; but no third, and nothing after it. */
 static void
 check_longer_path(double mbit, double spare, mono_t more, mono_t jitter)
 {
@@ -243,14 +225,16 @@ check_longer_path(double mbit, double spare, mono_t more, mono_t jitter)
 		line_watch_for(&line, 1500 * MS);
 		again += line_rate_Bps(&line) <= 0.85 * mbit * MBIT ||
 			 (double)line.rate_min <= 0.7 * mbit * MBIT;
+		ck_assert(line_rate_Bps(&line) > 0.6 * mbit * MBIT);
+		ck_assert((double)line.rate_min > 0.35 * mbit * MBIT);
 		line_watch_for(&line, 1 * SEC);
 		ck_assert(line_rate_Bps(&line) > 0.85 * mbit * MBIT);
 		line_watch_for(&line, 20 * SEC);
-		ck_assert(line_rate_Bps(&line) > 0.99 * mbit * MBIT);
+		ck_assert((double)line.rate_min > 0.99 * mbit * MBIT);
 		ck_assert(delay_excess(&line.delay) < 20 * MS + 5 * jitter);
 		line.way -= more;
 		line_watch_for(&line, 5 * SEC);
-		ck_assert(line_rate_Bps(&line) > 0.99 * mbit * MBIT);
+		ck_assert((double)line.rate_min > 0.99 * mbit * MBIT);
 	}
 	ck_assert_uint_le(again, jitter == 0 ? 0 : 2);
 }
@@ -527,7 +511,6 @@ rate_suite(void)
 	tcase_add_test(tc, follows_a_slower_line_through_jitter_and_loss);
 	tcase_add_test(tc, follows_a_slow_line_packet_by_packet);
 	tcase_add_test(tc, empties_a_small_buffer);
-	tcase_add_test(tc, empties_slowly_what_a_short_stall_has_left);
 	tcase_add_test(tc, finds_a_queue_that_an_application_fills);
 	tcase_add_test(tc, drains_what_it_has_never_seen_grow);
 	tcase_add_test(tc, notices_a_queue_that_grows_slowly);
