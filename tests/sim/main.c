@@ -13,10 +13,10 @@
 
 /* One line for each sim_NAME.c. */
 #define SUITES(suite)                                                          \
-	suite(up) suite(fail) suite(silence) suite(share) suite(delay)         \
-	    suite(rekey) suite(number) suite(attack) suite(hostile)            \
-		suite(memory) suite(order) suite(ahead) suite(jitter)          \
-		    suite(property) suite(random)
+	suite(up) suite(fail) suite(reload) suite(silence) suite(share)        \
+	    suite(delay) suite(rekey) suite(number) suite(attack)              \
+		suite(hostile) suite(memory) suite(order) suite(ahead)         \
+		    suite(jitter) suite(property) suite(random)
 
 #define DECLARE(name) Suite *sim_##name##_suite(void);
 #define POINTER(name) sim_##name##_suite,
