@@ -141,14 +141,20 @@ note(struct reseq *r, const struct bucket *b, uint32_t seq, mono_t now)
 	*place_of(r, b, seq) = (struct number){ b->generation, seq, now };
 }
 
+/* Can the peer have said that it would not come?  Saves most looks. */
+static bool
+may_skip(const struct bucket *b, uint32_t seq)
+{
+	return fq_seq_diff(b->skip_top, seq) >= 0;
+}
+
 /* The peer said that it would not come, but it is here. */
 static void
 forget_skip(struct reseq *r, const struct bucket *b, uint32_t seq, mono_t now)
 {
 	struct number *n;
 
-	if (fq_seq_diff(b->skip_top, seq) >= 0 &&
-	    (n = find(r, b, seq, now)) != NULL)
+	if (may_skip(b, seq) && (n = find(r, b, seq, now)) != NULL)
 		n->generation = 0;
 }
 
@@ -210,17 +216,11 @@ expected_at(const struct reseq *r, const struct bucket *b, mono_t now)
 	carriers = UINT32_C(1) << first->prev_link % LINKS_MAX;
 	if (fq_seq_diff(first->bucket_seq, b->next) > 1)
 		carriers |= r->links;
-	for (unsigned i = 0; i < LINKS_MAX; i++) {
-		mono_t m = 0;
-
+	for (unsigned i = 0; i < LINKS_MAX; i++)
 		if ((carriers & UINT32_C(1) << i) != 0)
-			m = slower_by(r, i, first->link, now);
-		if (m > more)
-			more = m;
-	}
-	if (more > RESEQ_EXPECT_MAX)
-		more = RESEQ_EXPECT_MAX;
-	return first->queued_at + more;
+			more =
+			    mono_later(more, slower_by(r, i, first->link, now));
+	return first->queued_at + mono_earlier(more, RESEQ_EXPECT_MAX);
 }
 
 /* --- order --- */
@@ -294,8 +294,7 @@ pass_over(struct reseq *r, struct bucket *b, mono_t now)
 {
 	struct number *n;
 
-	if (fq_seq_diff(b->skip_top, b->next) < 0 ||
-	    (n = find(r, b, b->next, now)) == NULL)
+	if (!may_skip(b, b->next) || (n = find(r, b, b->next, now)) == NULL)
 		return false;
 	n->at = now;
 	b->next = fq_seq_after(b->next);
@@ -316,9 +315,11 @@ drain(struct reseq *r, struct bucket *b, mono_t now)
 		else if (!pass_over(r, b, now))
 			break;
 	}
-	/* It must not lag behind by half of all numbers. */
+	/* They must not lag behind by half of all numbers. */
 	if (!is_sent(b))
 		b->sent_top = (b->next - 1) & FQ_SEQ_MASK;
+	if (!may_skip(b, b->next))
+		b->skip_top = (b->next - 1) & FQ_SEQ_MASK;
 	if (pb != NULL)
 		await(r, b, now);
 	else
@@ -460,14 +461,14 @@ static enum reseq_fate
 hold(struct reseq *r, struct bucket *b, struct pktbuf *pb, mono_t now)
 {
 	uint32_t seq = pb->bucket_seq;
-	int32_t new = missing(b, seq);
+	int32_t fresh = missing(b, seq);
 	const struct pktbuf *prev;
 
 	if (!insert(b, pb))
 		return drop_copy(r, pb);
 	pb->resent = was_resent(pb, TAILQ_NEXT(pb, entry));
-	if (new > 0 && !pb->ahead)
-		r->stats.holes += (uint64_t) new;
+	if (fresh > 0 && !pb->ahead)
+		r->stats.holes += (uint64_t)fresh;
 	pb->queued_at = now;
 	b->nheld++;
 	r->stats.packets++;
@@ -560,9 +561,7 @@ reseq_skip(struct reseq *r, bool priority, uint16_t bucket, uint32_t bucket_seq,
 void
 reseq_set_hold(struct reseq *r, mono_t hold)
 {
-	if (hold < RESEQ_HOLD)
-		hold = RESEQ_HOLD;
-	r->hold = hold < RESEQ_HOLD_MAX ? hold : RESEQ_HOLD_MAX;
+	r->hold = mono_earlier(mono_later(hold, RESEQ_HOLD), RESEQ_HOLD_MAX);
 }
 
 void

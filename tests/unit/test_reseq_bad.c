@@ -76,6 +76,27 @@ START_TEST(a_jump_begins_anew)
 }
 END_TEST
 
+/* Not the last half of them, of which nothing was skipped. */
+START_TEST(a_skip_holds_however_many_numbers_came_before)
+{
+	const uint32_t half = (FQ_SEQ_MASK + 1) / 2, step = half / 4;
+	const uint32_t at = half - 3;
+
+	for (uint32_t seq = 0; seq < at; seq += step) {
+		come(seq, 0, 0);
+		pass_time(SEC);
+	}
+	come(at, 0, 0);
+	pass_time(SEC);
+	got();
+	come(at + 1, 0, 0);
+	skip(at + 2);
+	come(at + 3, 0, 0);
+	GOT("2097150 2097152");
+	ck_assert_uint_eq(reseq_stats(r)->skipped, 1);
+}
+END_TEST
+
 /* --- memory --- */
 
 static size_t
@@ -214,6 +235,7 @@ reseq_bad_suite(void)
 	tcase_add_test(tc, what_an_old_peers_line_said_proves_nothing);
 	tcase_add_test(tc, what_an_old_peer_numbered_means_nothing);
 	tcase_add_test(tc, a_jump_begins_anew);
+	tcase_add_test(tc, a_skip_holds_however_many_numbers_came_before);
 	tcase_add_test(tc, without_room_packets_go_on_in_order);
 	tcase_add_test(tc, without_room_a_packet_frees_what_follows_it);
 	tcase_add_test(tc, no_room_at_all_is_no_trouble);
