@@ -172,28 +172,46 @@ goes_before(const struct pktbuf *a, const struct pktbuf *b)
 	return fq_seq_diff(a->bucket_seq, b->bucket_seq) < 0;
 }
 
-/* Mostly the first or the last of all. */
+/* The one that pb follows, or NULL.  What a line has lost comes in order: where
+ * it lies among what another one has, it follows the latest. */
+static struct pktbuf *
+find_before(const struct flowq *q, const struct pktbuf *pb)
+{
+	struct pktbuf *at = TAILQ_LAST(&q->again, pktbuf_list), *next;
+
+	if (at == NULL || goes_before(pb, TAILQ_FIRST(&q->again)))
+		return NULL;
+	if (!goes_before(pb, at))
+		return at;
+	if (q->again_latest != NULL)
+		at = q->again_latest;
+	while (goes_before(pb, at))
+		at = TAILQ_PREV(at, pktbuf_list, entry);
+	while ((next = TAILQ_NEXT(at, entry)) != NULL && !goes_before(pb, next))
+		at = next;
+	return at;
+}
+
 void
 flowq_insert_again(struct flowq *q, struct pktbuf *pb)
 {
-	struct pktbuf *at = TAILQ_FIRST(&q->again);
+	struct pktbuf *before = find_before(q, pb);
 
+	if (before == NULL)
+		TAILQ_INSERT_HEAD(&q->again, pb, entry);
+	else
+		TAILQ_INSERT_AFTER(&q->again, before, pb, entry);
 	pb->again = true;
+	q->again_latest = pb;
 	q->again_packets++;
 	q->again_bytes += pb->len;
-	if (at == NULL || goes_before(pb, at)) {
-		TAILQ_INSERT_HEAD(&q->again, pb, entry);
-		return;
-	}
-	at = TAILQ_LAST(&q->again, pktbuf_list);
-	while (goes_before(pb, at))
-		at = TAILQ_PREV(at, pktbuf_list, entry);
-	TAILQ_INSERT_AFTER(&q->again, at, pb, entry);
 }
 
 void
 flowq_remove_again(struct flowq *q, struct pktbuf *pb)
 {
+	if (q->again_latest == pb)
+		q->again_latest = TAILQ_PREV(pb, pktbuf_list, entry);
 	TAILQ_REMOVE(&q->again, pb, entry);
 	pb->again = false;
 	q->again_packets--;

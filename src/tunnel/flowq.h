@@ -30,8 +30,9 @@ fq_seq_after(uint32_t seq)
 }
 
 struct flowq {
-	struct pktbuf_list fresh; /* never sent */
-	struct pktbuf_list again; /* sent before, by number; goes first */
+	struct pktbuf_list fresh;    /* never sent */
+	struct pktbuf_list again;    /* sent before, by number; goes first */
+	struct pktbuf *again_latest; /* ... that came last, or NULL */
 	uint32_t packets, again_packets;
 	size_t bytes, again_bytes;
 	uint32_t next_seq;

@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include <check.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tunnel/flowq.h"
@@ -249,6 +250,43 @@ START_TEST(sent_again_is_sorted_and_found_by_bytes)
 }
 END_TEST
 
+START_TEST(one_follows_the_latest_only_while_that_waits)
+{
+	put(LEN, 4);
+	leave_all();
+	flowq_insert_again(&q, &packets[0]);
+	flowq_insert_again(&q, &packets[3]);
+	flowq_insert_again(&q, &packets[1]);
+	flowq_remove_again(&q, &packets[1]);
+	flowq_insert_again(&q, &packets[2]);
+	check();
+	ck_assert_ptr_eq(flowq_find_again(&q, LEN), &packets[2]);
+}
+END_TEST
+
+#define MANY 150000 /* passing half of them each time takes too long */
+
+/* Of two lines that took turns, and lost all that they had. */
+START_TEST(what_two_lines_lost_is_merged_without_a_search)
+{
+	struct pktbuf *many = calloc(2 * MANY, sizeof(*many)), *pb;
+	uint32_t seq = 0;
+
+	ck_assert_ptr_nonnull(many);
+	for (uint32_t i = 0; i < 2 * MANY; i++)
+		many[i].bucket_seq = i;
+	for (uint32_t i = 1; i < 2 * MANY; i += 2)
+		flowq_insert_again(&q, &many[i]);
+	for (uint32_t i = 0; i < 2 * MANY; i += 2)
+		flowq_insert_again(&q, &many[i]);
+	TAILQ_FOREACH(pb, &q.again, entry)
+		if (pb != &many[seq++])
+			ck_abort_msg("out of order");
+	ck_assert_uint_eq(seq, 2 * MANY);
+	free(many);
+}
+END_TEST
+
 static uint32_t seed;
 
 /* A number less than n, by xorshift. */
@@ -303,6 +341,8 @@ flowq_suite(void)
 	tcase_add_loop_test(tc, a_placed_one_goes_back_to_the_head, 1, 4);
 	tcase_add_test(tc, those_that_have_no_number_can_be_dropped);
 	tcase_add_test(tc, sent_again_is_sorted_and_found_by_bytes);
+	tcase_add_test(tc, one_follows_the_latest_only_while_that_waits);
+	tcase_add_test(tc, what_two_lines_lost_is_merged_without_a_search);
 	tcase_add_loop_test(
 	    tc, whatever_happens_the_numbers_have_no_hole, 0, 4);
 	suite_add_tcase(s, tc);
