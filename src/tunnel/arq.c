@@ -114,7 +114,7 @@ arq_lost(void *ctx, const struct retain_entry *e)
 void
 arq_inject(struct tunnel *t, struct link *l, mono_t now)
 {
-	struct arq_loss loss = { t, l, now, true };
+	struct arq_loss loss = { t, now, true };
 
 	retain_give_up(&l->retain, arq_lost, &loss);
 }

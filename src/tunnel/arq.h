@@ -47,11 +47,9 @@ void arq_init(struct tunnel *t);
 void arq_purge(struct tunnel *t);
 /* Counts data of len bytes that was sent for the first time. */
 void arq_earn(struct tunnel *t, size_t len);
-/* What became of the packets of l: callback for retain.h, ctx is the link's
- * struct arq_loss. */
+/* A packet of a link is lost: callback for retain.h, whose ctx is this. */
 struct arq_loss {
 	struct tunnel *t;
-	struct link *l;
 	mono_t now;
 	bool inject; /* the line is gone: outside the budget */
 };

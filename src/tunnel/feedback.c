@@ -338,7 +338,7 @@ static bool
 settle(struct tunnel *t, struct link *l, const struct report_link *r,
     uint32_t stamp, bool newer, mono_t now)
 {
-	struct arq_loss loss = { t, l, now, false };
+	struct arq_loss loss = { t, now, false };
 	struct retain_result res;
 	mono_t margin, expected;
 

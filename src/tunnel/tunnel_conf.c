@@ -322,7 +322,7 @@ tunnel_link_refused(struct tunnel *t, unsigned slot, const uint8_t *dgram,
     size_t len, int error, mono_t now)
 {
 	struct link *l = &t->links[slot];
-	struct arq_loss loss = { t, l, now, false };
+	struct arq_loss loss = { t, now, false };
 	struct wire_header h;
 	retain_lost_fn *lost = arq_lost;
 
