@@ -181,6 +181,16 @@ START_TEST(half_of_the_packets_lost_is_too_much)
 }
 END_TEST
 
+START_TEST(a_part_of_very_many_is_right)
+{
+	counts(10, 10);
+	now += HEALTH_LOSS_TIME;
+	counts(10 + 100000000, 10 + 60000000);
+	ck_assert_uint_eq(l->loss.percent, 40);
+	ck_assert(l->trial.on);
+}
+END_TEST
+
 START_TEST(a_fifth_of_the_packets_lost_is_not)
 {
 	uint64_t highest = 10;
@@ -490,6 +500,7 @@ health_suite(void)
 	tcase_add_test(tc, a_line_on_trial_is_no_substitute);
 	tcase_add_test(tc, the_last_fit_line_stays_up_though_it_was_on_trial);
 	tcase_add_test(tc, half_of_the_packets_lost_is_too_much);
+	tcase_add_test(tc, a_part_of_very_many_is_right);
 	tcase_add_test(tc, a_fifth_of_the_packets_lost_is_not);
 	tcase_add_test(tc, a_short_burst_of_losses_is_not_judged);
 	tcase_add_test(tc, nine_of_ten_copies_have_to_arrive_after_loss);
