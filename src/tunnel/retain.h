@@ -83,4 +83,5 @@ uint32_t retain_restart(struct retain *r, struct pktbuf_pool *pool);
 mono_t retain_unheard_at(const struct retain *r);
 /* Have n packets after the highest been sent before that instant? */
 bool retain_misses(const struct retain *r, uint32_t n, mono_t before);
+
 #endif

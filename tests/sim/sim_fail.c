@@ -6,8 +6,6 @@
 #include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "sim.h"
 
