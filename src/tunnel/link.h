@@ -178,8 +178,8 @@ void link_close(
 /* New rates, time-out, overhead and the like. */
 void link_tune(
     struct tunnel *t, struct link *l, const struct conf_link *conf, mono_t now);
-/* 2, 4, 8 ... 64 s, less up to a quarter, so that links do not keep step. */
-#define LINK_BACK_OFF_MAX (64 * NSEC_PER_SEC)
+/* 2, 4, 8 ... 64 s for the first, second, third try and so on, less up to a
+ * quarter, so that links do not keep step. */
 mono_t link_back_off(struct tunnel *t, unsigned tries);
 /* link_run.c: all that is due now; returns when it wants to be called again. */
 mono_t link_run(struct tunnel *t, struct link *l, mono_t now);

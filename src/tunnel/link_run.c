@@ -16,13 +16,18 @@
 #define KEY_AGE_MAX (3 * 3600 * NSEC_PER_SEC)
 /* A socket that brought nothing for so long may be behind a dead NAT entry. */
 #define SOCKET_QUIET (3 * NSEC_PER_SEC)
+/* Between two tries of the same: doubles from the first to the last. */
+#define BACK_OFF_MIN (2 * NSEC_PER_SEC)
+#define BACK_OFF_MAX (64 * NSEC_PER_SEC)
 
 mono_t
 link_back_off(struct tunnel *t, unsigned tries)
 {
-	mono_t span = (2 * NSEC_PER_SEC) << (tries < 5 ? tries : 5);
+	mono_t span = BACK_OFF_MIN;
 	uint32_t r;
 
+	while (tries-- > 0 && span < BACK_OFF_MAX)
+		span *= 2;
 	t->ops.random(t->ops.ctx, &r, sizeof(r));
 	return span - (mono_t)(r % (uint32_t)(span / NSEC_PER_USEC / 4)) *
 			  NSEC_PER_USEC;

@@ -191,7 +191,7 @@ peer_run(struct tunnel *t, mono_t now)
 		return due + PEER_SILENCE;
 	if (now < w->again_at)
 		return w->again_at;
-	if (now - w->again_at > LINK_BACK_OFF_MAX)
+	if (now - w->again_at > PEER_CALM)
 		w->tries = 0;
 	w->again_at = now + link_back_off(t, w->tries);
 	if (shake_hands(t, false, now))

@@ -14,6 +14,8 @@
 /* Beyond the round trip of the slowest link; no answer by any of them: */
 #define PEER_LATE (100 * NSEC_PER_MSEC) /* all are asked again and again */
 #define PEER_SILENCE (1 * NSEC_PER_SEC) /* and offered a handshake */
+/* A pause for silence is over for so long: the next one is the first. */
+#define PEER_CALM (64 * NSEC_PER_SEC)
 
 /* Client: is it still there?  By all links together. */
 struct peer_watch {
