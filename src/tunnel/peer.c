@@ -17,34 +17,64 @@ peer_same_process(uint64_t a, uint64_t b)
 	return ((a ^ b) & ~HS_LIFE_MASK) == 0;
 }
 
+static bool
+was_replaced(const struct peer_watch *w, uint64_t instance)
+{
+	for (size_t i = 0; i < w->nreplaced && i < PEER_REPLACED_MAX; i++)
+		if (peer_same_process(w->replaced[i], instance))
+			return true;
+	return false;
+}
+
 /* Another process over there: all its numbers start anew, and what the one
  * before had got, it must not get again. */
 static void
-forget(struct tunnel *t, mono_t now)
+replace(struct tunnel *t, uint64_t instance, mono_t now)
 {
-	t->dead[t->ndead++ % DEAD_MAX] = t->peer_instance;
+	struct peer_watch *w = &t->watch;
+
+	if (t->peer_instance != 0) {
+		if (!was_replaced(w, t->peer_instance))
+			w->replaced[w->nreplaced++ % PEER_REPLACED_MAX] =
+			    t->peer_instance;
+		log_info("bond: the peer has started anew");
+	}
+	t->peer_instance = instance;
 	reseq_reset(t->reseq, now);
 	playout_reset(t->playout);
 	feedback_reset(t);
-	for (unsigned i = 0; i < LINKS_MAX; i++)
-		if (t->links[i].used)
-			link_forget_traffic(t, &t->links[i]);
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		if (!t->links[i].used)
+			continue;
+		/* Its keys carry nothing, also if their owner comes back: none
+		 * could tell copies of what came under them before. */
+		t->links[i].peer_instance = 0;
+		link_forget_traffic(t, &t->links[i]);
+	}
 	arq_purge(t);
 	fq_forget_peer(t->fq);
 	/* If there was a silence it had a reason: the next may have one. */
-	t->watch.again_at = 0;
-	t->watch.tries = 0;
-	if (t->peer_instance != 0)
-		log_info("bond: the peer has started anew");
+	w->again_at = 0;
+	w->tries = 0;
 }
 
+/*
+ * May the process whose keys were agreed on at proven_at take over?  A packet
+ * under them was sent after that, so of two that lived one after the other the
+ * later has the newer keys; neither a late packet nor a copy can change that.
+ * If both live, as behind a name with two addresses, a client stays with the
+ * one it has as long as that answers.
+ */
 static bool
-is_dead(const struct tunnel *t, uint64_t instance)
+may_replace(const struct tunnel *t, uint64_t instance, mono_t proven_at)
 {
-	for (size_t i = 0; i < t->ndead && i < DEAD_MAX; i++)
-		if (peer_same_process(t->dead[i], instance))
-			return true;
-	return false;
+	const struct peer_watch *w = &t->watch;
+
+	if (proven_at < w->proven_at)
+		return false;
+	if (t->server || t->nup == 0 || !was_replaced(w, instance))
+		return true;
+	return w->asked_at != 0 && proven_at - w->asked_at >= PEER_SILENCE;
 }
 
 /* The client has given a number to l, hence not to another link any more.  That
@@ -155,17 +185,19 @@ peer_learn(
 	l->peer_mtu = peer->mtu_bytes;
 	l->peer_tx_Bps = peer->tx_Bps;
 	l->peer_rx_Bps = peer->rx_Bps;
-	if (t->server)
-		take_number(t, l, peer->link & (LINKS_MAX - 1), now);
-	if (peer->instance == l->peer_instance)
-		return;
-	/* The handshake of one that has died may be late. */
 	if (!peer_same_process(peer->instance, t->peer_instance) &&
-	    !is_dead(t, peer->instance)) {
-		forget(t, now);
-		t->peer_instance = peer->instance;
+	    may_replace(t, peer->instance, l->cur.created_at)) {
+		replace(t, peer->instance, now);
 		replaced = !t->server;
 	}
+	if (peer_same_process(peer->instance, t->peer_instance)) {
+		t->watch.proven_at =
+		    mono_later(t->watch.proven_at, l->cur.created_at);
+		if (t->server)
+			take_number(t, l, peer->link & (LINKS_MAX - 1), now);
+	}
+	if (peer->instance == l->peer_instance)
+		return;
 	l->peer_instance = peer->instance;
 	l->rx_highest = l->rx_received = l->counted = 0;
 	l->rx_stamp_at = 0;

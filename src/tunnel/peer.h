@@ -17,8 +17,14 @@
 /* A pause for silence is over for so long: the next one is the first. */
 #define PEER_CALM (64 * NSEC_PER_SEC)
 
-/* Client: is it still there?  By all links together. */
+#define PEER_REPLACED_MAX 8
+
+/* Which process it is; client: and is that still there?  By all links. */
 struct peer_watch {
+	mono_t proven_at; /* it lived when its newest keys were agreed on */
+	uint64_t replaced[PEER_REPLACED_MAX]; /* instances before it */
+	size_t nreplaced;
+	/* client */
 	mono_t asked_at; /* first question since the last packet; 0: none */
 	mono_t again_at; /* no earlier handshakes for silence */
 	unsigned tries;	 /* silences lately that were no death */

@@ -25,7 +25,6 @@
 #include "tunnel/reseq.h"
 
 #define TUNNEL_DGRAM_MAX 65535
-#define DEAD_MAX 8
 
 enum tunnel_event {
 	TUNNEL_WANT_SOCKET,  /* the link needs a socket, or a new one */
@@ -100,9 +99,7 @@ struct tunnel {
 	struct playout *playout; /* behind it */
 	struct arq arq;
 	struct feedback feedback;
-	uint64_t peer_instance;	 /* whose numbers it knows */
-	uint64_t dead[DEAD_MAX]; /* processes before that one */
-	size_t ndead;
+	uint64_t peer_instance; /* whose numbers it knows */
 	struct peer_watch watch;
 	/* stats */
 	struct tunnel_stats stats;

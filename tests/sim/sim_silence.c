@@ -227,6 +227,132 @@ START_TEST(one_link_that_finds_out_tells_the_others)
 }
 END_TEST
 
+/* One that was there before is there again, with all that it knew; the other
+ * one waits meanwhile. */
+static void
+exchange(struct sim *s, struct tunnel **other)
+{
+	struct sim_end *e = &s->end[SERVER];
+	struct tunnel *t = e->t;
+
+	e->t = *other;
+	*other = t;
+	e->run_at = MONO_NEVER;
+	if (e->t == NULL)
+		sim_start(s, SERVER);
+	sim_wake(e, s->now);
+}
+
+/* _i: bit 0: without cipher.  Bit 1: idle.  Bit 2: the links go down first. */
+START_TEST(servers_that_take_turns_are_each_found_again)
+{
+	struct sim_setup su = sim_setup(3);
+	struct tunnel *other = NULL;
+	struct sim *s;
+	struct both f;
+
+	if ((_i & 1) != 0)
+		su.end[CLIENT].cipher = su.end[SERVER].cipher = "none";
+	if ((_i & 4) != 0)
+		su.timeout_ms = 1000;
+	s = sim_new_up(&su);
+	for (unsigned k = 1; k <= 6; k++) {
+		if ((_i & 2) == 0)
+			flow_both(s, 20 * SEC);
+		sim_for(s, 3 * SEC + (mono_t)(sim_random(&s->random) % SEC));
+		exchange(s, &other);
+		sim_for(s, 4 * SEC);
+		f = flow_both(s, SEC);
+		sim_for(s, 2 * SEC);
+		nothing_lost(&f);
+		ck_assert_uint_eq(
+		    sim_log_count(s, CLIENT, "bond: the peer has started anew"),
+		    k);
+	}
+	tunnel_free(other);
+	sim_free(s);
+}
+END_TEST
+
+/* The link's keys are of this process since that instant. */
+static void
+learn(struct sim *s, int end, uint64_t instance, mono_t agreed_at)
+{
+	struct link *l = sim_link(s, end, 0);
+	struct hs_peer peer = { .instance = instance, .mtu_bytes = SIM_MTU };
+
+	l->cur.created_at = agreed_at;
+	peer_learn(s->end[end].t, l, &peer, s->now);
+}
+
+/* What is late, or a copy held back, is under older keys than its own. */
+START_TEST(an_old_handshake_replaces_nobody)
+{
+	struct sim_setup su = sim_setup(2);
+	struct sim *s = sim_new_up(&su);
+	struct tunnel *t = s->end[_i].t;
+	uint64_t first = t->peer_instance;
+	uint64_t second = first ^ UINT64_C(1) << 40;
+	uint64_t unknown = first ^ UINT64_C(1) << 41;
+	mono_t before = s->now;
+
+	sim_for(s, SEC);
+	learn(s, _i, second, s->now);
+	ck_assert_uint_eq(t->peer_instance, second);
+	t->watch.asked_at = before; /* it owes an answer */
+	learn(s, _i, unknown, s->now - 1);
+	ck_assert_uint_eq(t->peer_instance, second);
+	learn(s, _i, first, s->now - 1);
+	ck_assert_uint_eq(t->peer_instance, second);
+	ck_assert(peer_is_gone(t, sim_link(s, _i, 0)));
+	sim_free(s);
+}
+END_TEST
+
+/* By different lines, say: one of them is enough. */
+START_TEST(of_two_that_live_the_client_keeps_the_one_that_answers)
+{
+	struct sim_setup su = sim_setup(2);
+	struct sim *s = sim_new_up(&su);
+	struct tunnel *t = s->end[CLIENT].t;
+	uint64_t first = t->peer_instance;
+	uint64_t second = first ^ UINT64_C(1) << 40;
+
+	sim_for(s, SEC);
+	learn(s, CLIENT, second, s->now);
+	ck_assert_uint_eq(t->peer_instance, second);
+	t->watch.asked_at = 0;
+	learn(s, CLIENT, first, s->now + 1);
+	ck_assert_uint_eq(t->peer_instance, second);
+	t->watch.asked_at = s->now;
+	learn(s, CLIENT, first, s->now + SEC - 1);
+	ck_assert_uint_eq(t->peer_instance, second);
+	learn(s, CLIENT, first, s->now + SEC);
+	ck_assert_uint_eq(t->peer_instance, first);
+	/* What was sealed for it before counts no more. */
+	ck_assert(!peer_is_gone(t, sim_link(s, CLIENT, 0)));
+	ck_assert(peer_is_gone(t, sim_link(s, CLIENT, 1)));
+	sim_free(s);
+}
+END_TEST
+
+/* A client that asks wants to be served. */
+START_TEST(a_server_follows_the_client_that_asked_last)
+{
+	struct sim_setup su = sim_setup(2);
+	struct sim *s = sim_new_up(&su);
+	struct tunnel *t = s->end[SERVER].t;
+	uint64_t first = t->peer_instance;
+	uint64_t second = first ^ UINT64_C(1) << 40;
+
+	learn(s, SERVER, second, s->now + 1);
+	ck_assert_uint_eq(t->peer_instance, second);
+	learn(s, SERVER, first, s->now + 2);
+	ck_assert_uint_eq(t->peer_instance, first);
+	sim_free(s);
+}
+END_TEST
+
 /* --- silence that is none --- */
 
 struct seen {
@@ -421,6 +547,12 @@ sim_silence_suite(void)
 	tcase_add_loop_test(
 	    tc, a_server_that_takes_long_is_back_soon_after_its_start, 0, 5);
 	tcase_add_test(tc, one_link_that_finds_out_tells_the_others);
+	tcase_add_loop_test(
+	    tc, servers_that_take_turns_are_each_found_again, 0, 8);
+	tcase_add_loop_test(tc, an_old_handshake_replaces_nobody, 0, 2);
+	tcase_add_test(
+	    tc, of_two_that_live_the_client_keeps_the_one_that_answers);
+	tcase_add_test(tc, a_server_follows_the_client_that_asked_last);
 	suite_add_tcase(suite, tc);
 	tc = tcase_create("silence");
 	tcase_set_timeout(tc, 60);
