@@ -163,6 +163,7 @@ struct link_arrival {
 	size_t outer_bytes;
 	struct wire_header h;
 	struct session *s;
+	struct hs_pending *pending; /* server: whose s is, not yet in force */
 	struct wire_inner in;
 	uint8_t *packet; /* that was inside, in place */
 	size_t len;
@@ -238,14 +239,12 @@ mono_t link_hs_run(struct tunnel *t, struct link *l, mono_t now);
 void link_hs_renew(struct tunnel *t, struct link *l, mono_t now);
 /* Server: asks the client for the handshake that is wanted, if one is. */
 void link_hs_ask(struct tunnel *t, struct link *l, mono_t now);
-/* The session of an epoch, or NULL; *pending is set on a server when it is not
- * yet in force. */
-struct session *link_hs_find(
-    struct link *l, uint8_t epoch, struct hs_pending **pending);
-/* A packet under s proved authentic: puts next or pending into force; the
- * caller takes the link up. */
-void link_hs_confirmed(struct tunnel *t, struct link *l, struct session *s,
-    struct hs_pending *pending, const struct path *from, mono_t now);
+/* The session of a's epoch and what it is pending in; false: there is none. */
+bool link_hs_find(struct link *l, struct link_arrival *a, mono_t now);
+/* a, under a session not yet in force, proved authentic: puts that into force;
+ * the caller takes the link up. */
+void link_hs_confirmed(
+    struct tunnel *t, struct link *l, const struct link_arrival *a, mono_t now);
 /* Drops all that is not in force. */
 void link_hs_reset(struct link *l);
 /* Drops what still needs the keys of a password. */

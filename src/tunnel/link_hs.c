@@ -21,7 +21,8 @@
 #define HELLO_AFTER_REJECT (5 * NSEC_PER_SEC)
 #define CONFIRM_RETRY (250 * NSEC_PER_MSEC)
 #define CONFIRM_TRIES 6
-#define PENDING_MAX (10 * NSEC_PER_SEC)
+/* The client repeats one HELLO for ATTEMPT_MAX, and then uses the answer. */
+#define PENDING_MAX (ATTEMPT_MAX + 5 * NSEC_PER_SEC)
 #define ANSWER_GAP (1 * NSEC_PER_SEC) /* between answers to one HELLO */
 #define PREV_KEYS (10 * NSEC_PER_SEC) /* for packets on their way */
 /* Between two changes of keys, for what is still on its way under the first. */
@@ -45,10 +46,9 @@ old_keys(const struct tunnel *t, mono_t now)
 	return k->valid && now < t->old_keys_until ? k : NULL;
 }
 
-struct session *
-link_hs_find(struct link *l, uint8_t epoch, struct hs_pending **pending)
+static struct session *
+session_of(struct link *l, uint8_t epoch)
 {
-	*pending = NULL;
 	/* A server that started anew may have given the epoch of cur again. */
 	if (l->next.used && l->next.epoch == epoch)
 		return &l->next;
@@ -56,15 +56,28 @@ link_hs_find(struct link *l, uint8_t epoch, struct hs_pending **pending)
 		return &l->cur;
 	if (l->prev.used && l->prev.epoch == epoch)
 		return &l->prev;
+	return NULL;
+}
+
+bool
+link_hs_find(struct link *l, struct link_arrival *a, mono_t now)
+{
+	a->pending = NULL;
+	a->s = session_of(l, a->h.epoch);
+	if (a->s != NULL)
+		return true;
 	for (size_t i = 0; i < LINK_PENDING_MAX; i++) {
 		struct hs_pending *p = &l->pending[i];
 
-		if (p->used && p->authenticated && p->session.epoch == epoch) {
-			*pending = p;
-			return &p->session;
-		}
+		if (!p->used || !p->authenticated ||
+		    p->session.epoch != a->h.epoch ||
+		    now - p->created_at >= PENDING_MAX)
+			continue;
+		a->pending = p;
+		a->s = &p->session;
+		return true;
 	}
-	return NULL;
+	return false;
 }
 
 void
@@ -84,11 +97,12 @@ link_hs_abandon(struct link *l)
 }
 
 void
-link_hs_confirmed(struct tunnel *t, struct link *l, struct session *s,
-    struct hs_pending *pending, const struct path *from, mono_t now)
+link_hs_confirmed(
+    struct tunnel *t, struct link *l, const struct link_arrival *a, mono_t now)
 {
 	char old[ADDRTEXT_MAX], new[ADDRTEXT_MAX];
-	const struct path *path = pending != NULL ? from : &l->next_path;
+	const struct hs_pending *pending = a->pending;
+	const struct path *path = pending != NULL ? a->from : &l->next_path;
 	const struct hs_peer *peer =
 	    pending != NULL ? &pending->peer : &l->next_peer;
 
@@ -96,7 +110,7 @@ link_hs_confirmed(struct tunnel *t, struct link *l, struct session *s,
 	l->prev_until = l->prev.used ? now + PREV_KEYS : MONO_NEVER;
 	l->prev_is_gone = peer->instance != l->peer_instance;
 	l->prev_has_died = !peer_same_process(peer->instance, l->peer_instance);
-	session_move(&l->cur, s);
+	session_move(&l->cur, a->s);
 	/* What was on its way to the link before it began anew is lost. */
 	if (l->prev_is_gone && !l->prev_has_died)
 		arq_inject(t, l, now);
@@ -360,9 +374,7 @@ verify_hello(const struct tunnel *t, const uint8_t *msg, size_t len, mono_t now)
 static bool
 epoch_is_free(struct link *l, uint8_t epoch)
 {
-	struct hs_pending *pending;
-
-	if (link_hs_find(l, epoch, &pending) != NULL)
+	if (session_of(l, epoch) != NULL)
 		return false;
 	for (size_t i = 0; i < LINK_PENDING_MAX; i++)
 		if (l->pending[i].used && l->pending[i].session.epoch == epoch)

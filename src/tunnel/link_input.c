@@ -266,11 +266,9 @@ count_received(struct link *l, const struct pktbuf *pb, const struct path *from)
 	return outer;
 }
 
-/* Opens it in place; false: it is counted as what it is.  *pending as
- * link_hs_find sets it. */
+/* Opens it in place; false: it is counted as what it is. */
 static bool
-unseal(struct link *l, struct pktbuf *pb, struct link_arrival *a,
-    struct hs_pending **pending)
+unseal(struct link *l, struct pktbuf *pb, struct link_arrival *a, mono_t now)
 {
 	enum session_result r;
 
@@ -279,11 +277,11 @@ unseal(struct link *l, struct pktbuf *pb, struct link_arrival *a,
 		l->stats.drop_malformed++;
 		return false;
 	}
-	a->s = link_hs_find(l, a->h.epoch, pending);
 	/* In clear, only the address that shook hands speaks for the peer. */
-	if (a->s == NULL || (a->s->cipher == SESSION_NONE &&
-				(a->s == &l->cur || a->s == &l->prev) &&
-				!addr_equal(&a->from->peer, &l->path.peer))) {
+	if (!link_hs_find(l, a, now) ||
+	    (a->s->cipher == SESSION_NONE &&
+		(a->s == &l->cur || a->s == &l->prev) &&
+		!addr_equal(&a->from->peer, &l->path.peer))) {
 		l->stats.drop_stranger++;
 		return false;
 	}
@@ -304,16 +302,16 @@ sealed_input(struct tunnel *t, struct link *l, struct pktbuf *pb,
     const struct path *from, mono_t now)
 {
 	struct link_arrival a = { .from = from };
-	struct hs_pending *pending = NULL;
 	bool fresh;
 
 	a.outer_bytes = count_received(l, pb, from);
-	if (!unseal(l, pb, &a, &pending))
+	if (!unseal(l, pb, &a, now))
 		return false;
-	fresh = a.s == &l->next || pending != NULL;
+	fresh = a.s == &l->next || a.pending != NULL;
 	if (fresh) {
-		link_hs_confirmed(t, l, a.s, pending, from, now);
+		link_hs_confirmed(t, l, &a, now);
 		a.s = &l->cur;
+		a.pending = NULL;
 	}
 	heard(t, l, &a, now);
 	if (fresh && !l->up)

@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include <check.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "sim.h"
@@ -307,6 +308,46 @@ START_TEST(a_new_cipher_is_taken_over)
 }
 END_TEST
 
+struct held {
+	struct sim_dgram *d; /* the first packet under the new keys */
+};
+
+/* ... and all that the client says after it. */
+static bool
+hold_back(struct sim *s, void *ctx, struct sim_dgram *d)
+{
+	struct held *held = ctx;
+	size_t size = sizeof(*d) + d->len;
+
+	(void)s;
+	if (held->d == NULL && d->data[0] == WIRE_CONTROL) {
+		held->d = malloc(size);
+		SIM_MUST(held->d != NULL);
+		memcpy(held->d, d, size);
+	}
+	return held->d == NULL || d->from != CLIENT;
+}
+
+/* _i: it is held back for too long. */
+START_TEST(keys_not_used_in_time_come_to_nothing)
+{
+	struct sim_setup su = sim_setup(1);
+	struct held held = { 0 };
+	struct sim *s = sim_new(&su);
+
+	s->filter = hold_back;
+	s->filter_ctx = &held;
+	sim_for(s, SEC);
+	ck_assert_ptr_nonnull(held.d);
+	sim_for(s, _i == 0 ? 13 * SEC : 15 * SEC);
+	ck_assert(!sim_link(s, SERVER, 0)->cur.used);
+	sim_inject(s, SERVER, 0, &held.d->src, held.d->data, held.d->len);
+	ck_assert_int_eq(sim_link(s, SERVER, 0)->cur.used, _i == 0);
+	free(held.d);
+	sim_free(s);
+}
+END_TEST
+
 static bool
 drop_all(struct sim *s, void *ctx, struct sim_dgram *d)
 {
@@ -353,6 +394,7 @@ sim_rekey_suite(void)
 	tcase_add_loop_test(tc, lost_handshakes_lose_no_packet, 0, 6);
 	tcase_add_loop_test(tc, reordering_and_copies_lose_no_packet, 0, 6);
 	tcase_add_test(tc, a_lost_auth_is_repeated);
+	tcase_add_loop_test(tc, keys_not_used_in_time_come_to_nothing, 0, 2);
 	tcase_add_test(tc, keys_are_renewed_every_hour);
 	tcase_add_test(tc, keys_end_when_nothing_renews_them);
 	tcase_add_loop_test(
