@@ -89,6 +89,7 @@ struct hs_local {
 	bool aes_fast;
 	uint8_t ciphers; /* mask of 1 << enum session_cipher */
 	uint8_t link;	 /* client: 0-15 */
+	uint8_t epoch;	 /* server: of the next session */
 	uint64_t instance;
 	uint64_t tx_Bps, rx_Bps;
 	uint16_t mtu_bytes;
@@ -162,13 +163,12 @@ void hs_client_clear(struct hs_client *c);
 
 /*
  * Server: checks a HELLO.  HS_OK: p is used and holds session and reply under
- * the given epoch.  On a mismatch (hs_is_mismatch) p is not used, p->reply
+ * the epoch of me.  On a mismatch (hs_is_mismatch) p is not used, p->reply
  * holds the REJECT to send and p->peer what the client said.  Otherwise there
  * is nothing to send, and before the MAC was right p is not touched.
  */
 enum hs_result hs_server_hello(struct hs_pending *p, const struct hs_keys *keys,
-    const struct hs_local *me, const uint8_t *msg, size_t len, uint8_t epoch,
-    mono_t now);
+    const struct hs_local *me, const uint8_t *msg, size_t len, mono_t now);
 /* Only the MAC of a HELLO: cheap, before any other work. */
 enum hs_result hs_check_hello(
     const struct hs_keys *keys, const uint8_t *msg, size_t len);

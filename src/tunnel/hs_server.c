@@ -107,13 +107,13 @@ answer_sealed(struct hs_pending *p, const struct hs_local *me, mono_t now)
 
 /* The settings fit: the REPLY and the session. */
 static enum hs_result
-answer(struct hs_pending *p, const struct hs_local *me, uint8_t cipher,
-    uint8_t epoch, mono_t now)
+answer(
+    struct hs_pending *p, const struct hs_local *me, uint8_t cipher, mono_t now)
 {
 	enum hs_result r;
 
 	hs_msg_init(p->reply, WIRE_REPLY, cipher, me);
-	p->reply[HS_AT_EPOCH] = epoch;
+	p->reply[HS_AT_EPOCH] = me->epoch;
 	p->reply[HS_AT_LINK] = p->peer.link;
 	if (cipher == SESSION_NONE)
 		r = answer_clear(p, me, now);
@@ -132,8 +132,7 @@ answer(struct hs_pending *p, const struct hs_local *me, uint8_t cipher,
 
 enum hs_result
 hs_server_hello(struct hs_pending *p, const struct hs_keys *keys,
-    const struct hs_local *me, const uint8_t *msg, size_t len, uint8_t epoch,
-    mono_t now)
+    const struct hs_local *me, const uint8_t *msg, size_t len, mono_t now)
 {
 	enum hs_result r = hs_check_hello(keys, msg, len);
 	uint8_t cipher;
@@ -149,7 +148,7 @@ hs_server_hello(struct hs_pending *p, const struct hs_keys *keys,
 	if (r == HS_OK) {
 		cipher = choose_cipher(me, &p->peer);
 		if (cipher != 0)
-			return answer(p, me, cipher, epoch, now);
+			return answer(p, me, cipher, now);
 		r = HS_CIPHER;
 	}
 	if (!hs_is_mismatch(r))

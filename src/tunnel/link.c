@@ -383,16 +383,16 @@ link_send_copy(struct tunnel *t, struct link *l, struct pktbuf *pb, mono_t now)
 }
 
 void
-link_send_raw(struct tunnel *t, struct link *l, const uint8_t *msg, size_t len,
+link_send_hs(struct tunnel *t, struct link *l, const uint8_t msg[HS_LEN],
     const struct path *path, mono_t now)
 {
-	uint8_t *out = t->ops.space(t->ops.ctx, len);
+	uint8_t *out = t->ops.space(t->ops.ctx, HS_LEN);
 
 	if (out == NULL)
 		return;
-	memcpy(out, msg, len);
-	count_sent(l, len, path, now);
-	t->ops.send(t->ops.ctx, l->slot, len, path);
+	memcpy(out, msg, HS_LEN);
+	count_sent(l, HS_LEN, path, now);
+	t->ops.send(t->ops.ctx, l->slot, HS_LEN, path);
 }
 
 /* The echo of the last packet that came, unless that is too long ago. */

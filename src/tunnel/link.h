@@ -169,6 +169,13 @@ struct link_arrival {
 	size_t len;
 };
 
+/* A datagram that may be a handshake message. */
+struct hs_dgram {
+	const uint8_t *msg;
+	size_t len;
+	const struct path *from;
+};
+
 /* A new link in its slot; asks for what it needs at the next run. */
 void link_init(struct tunnel *t, struct link *l, unsigned slot,
     const struct conf_link *conf, mono_t now);
@@ -204,8 +211,8 @@ void link_forget_keys(struct link *l);
 /* Our totals for the peer; returns their length, 0 when not worth it. */
 size_t link_put_counts(struct link *l, uint8_t out[WIRE_COUNTS_LEN]);
 /* Sends a handshake message as it is. */
-void link_send_raw(struct tunnel *t, struct link *l, const uint8_t *msg,
-    size_t len, const struct path *path, mono_t now);
+void link_send_hs(struct tunnel *t, struct link *l, const uint8_t msg[HS_LEN],
+    const struct path *path, mono_t now);
 /* Seals and sends a CONTROL packet under s to path; false: there is no socket,
  * or no room. */
 bool link_send_control(struct tunnel *t, struct link *l, struct session *s,
@@ -231,8 +238,8 @@ void link_set_rate(struct tunnel *t, struct link *l, mono_t now);
 mono_t link_delay(const struct link *l);
 
 /* link_hs.c: handshakes of both roles. */
-void link_hs_input(struct tunnel *t, struct link *l, uint8_t type,
-    const uint8_t *msg, size_t len, const struct path *from, mono_t now);
+void link_hs_input(
+    struct tunnel *t, struct link *l, const struct hs_dgram *m, mono_t now);
 /* Client: sends what is due; returns when something is due again. */
 mono_t link_hs_run(struct tunnel *t, struct link *l, mono_t now);
 /* New keys as soon as possible, without loss; a server asks its client. */

@@ -256,7 +256,7 @@ send_hello(struct tunnel *t, struct link *l, mono_t now)
 		log_warnx("link %s: cannot make a handshake", l->conf.name);
 		return;
 	}
-	link_send_raw(t, l, l->attempt.hello, HS_LEN, &path, now);
+	link_send_hs(t, l, l->attempt.hello, &path, now);
 	l->hello_sent_at = now;
 	l->hello_tries++;
 	if (l->hello_tries % 2 == 0)
@@ -276,7 +276,7 @@ send_confirm(struct tunnel *t, struct link *l, mono_t now)
 	}
 	l->confirm_at = now + CONFIRM_RETRY;
 	if (l->auth[0] != 0)
-		link_send_raw(t, l, l->auth, HS_LEN, &l->next_path, now);
+		link_send_hs(t, l, l->auth, &l->next_path, now);
 	link_send_control(
 	    t, l, &l->next, WIRE_KEEPALIVE, NULL, 0, &l->next_path, now);
 }
@@ -324,8 +324,8 @@ tell_mismatch(struct tunnel *t, struct link *l, enum hs_result r,
 }
 
 static void
-client_input(struct tunnel *t, struct link *l, const uint8_t *msg, size_t len,
-    const struct path *from, mono_t now)
+client_input(
+    struct tunnel *t, struct link *l, const struct hs_dgram *m, mono_t now)
 {
 	struct hs_local me;
 	struct hs_peer peer;
@@ -337,11 +337,11 @@ client_input(struct tunnel *t, struct link *l, const uint8_t *msg, size_t len,
 	}
 	tunnel_local(t, l, &me);
 	r = hs_client_answer(
-	    &l->attempt, &me, msg, len, &l->next, &peer, l->auth, now);
+	    &l->attempt, &me, m->msg, m->len, &l->next, &peer, l->auth, now);
 	if (r == HS_OK) {
 		if (l->srtt == 0 || !l->up)
 			l->srtt = now - l->hello_sent_at;
-		l->next_path = *from;
+		l->next_path = *m->from;
 		l->next_peer = peer;
 		l->hello_at = MONO_NEVER;
 		l->confirm_tries = 0;
@@ -359,14 +359,14 @@ client_input(struct tunnel *t, struct link *l, const uint8_t *msg, size_t len,
 /* --- server --- */
 
 static const struct hs_keys *
-verify_hello(const struct tunnel *t, const uint8_t *msg, size_t len, mono_t now)
+verify_hello(const struct tunnel *t, const struct hs_dgram *m, mono_t now)
 {
 	const struct hs_keys *k = current_keys(t);
 
-	if (k->valid && hs_check_hello(k, msg, len) == HS_OK)
+	if (k->valid && hs_check_hello(k, m->msg, m->len) == HS_OK)
 		return k;
 	k = old_keys(t, now);
-	if (k != NULL && hs_check_hello(k, msg, len) == HS_OK)
+	if (k != NULL && hs_check_hello(k, m->msg, m->len) == HS_OK)
 		return k;
 	return NULL;
 }
@@ -416,10 +416,10 @@ free_pending(struct link *l, mono_t now)
 }
 
 static struct hs_pending *
-same_hello(struct link *l, const uint8_t *msg, size_t len)
+same_hello(struct link *l, const struct hs_dgram *m)
 {
 	for (size_t i = 0; i < LINK_PENDING_MAX; i++)
-		if (hs_pending_is(&l->pending[i], msg, len))
+		if (hs_pending_is(&l->pending[i], m->msg, m->len))
 			return &l->pending[i];
 	return NULL;
 }
@@ -433,24 +433,23 @@ answer_again(struct tunnel *t, struct link *l, struct hs_pending *p,
 		return;
 	}
 	p->answered_at = now;
-	link_send_raw(t, l, p->reply, HS_LEN, from, now);
+	link_send_hs(t, l, p->reply, from, now);
 }
 
 static void
-reject(struct tunnel *t, struct link *l, struct hs_pending *p, enum hs_result r,
+send_reject(struct tunnel *t, struct link *l, const struct hs_pending *p,
     const struct path *from, mono_t now)
 {
-	tell_mismatch(t, l, r, &p->peer, now);
 	if (now >= l->reject_at) {
 		l->reject_at = now + ANSWER_GAP;
-		link_send_raw(t, l, p->reply, HS_LEN, from, now);
+		link_send_hs(t, l, p->reply, from, now);
 	} else
 		l->stats.drop_limit++;
 }
 
 static void
 new_hello(struct tunnel *t, struct link *l, const struct hs_keys *keys,
-    const uint8_t *msg, size_t len, const struct path *from, mono_t now)
+    const struct hs_dgram *m, mono_t now)
 {
 	struct hs_pending *p = free_pending(l, now);
 	struct hs_local me;
@@ -461,24 +460,25 @@ new_hello(struct tunnel *t, struct link *l, const struct hs_keys *keys,
 		return;
 	}
 	tunnel_local(t, l, &me);
-	r = hs_server_hello(p, keys, &me, msg, len, pick_epoch(t, l), now);
+	me.epoch = pick_epoch(t, l);
+	r = hs_server_hello(p, keys, &me, m->msg, m->len, now);
 	if (r == HS_OK) {
-		p->answered_at = now;
-		link_send_raw(t, l, p->reply, HS_LEN, from, now);
+		link_send_hs(t, l, p->reply, m->from, now);
 		return;
 	}
-	if (hs_is_mismatch(r))
-		reject(t, l, p, r, from, now);
-	else
+	if (hs_is_mismatch(r)) {
+		tell_mismatch(t, l, r, &p->peer, now);
+		send_reject(t, l, p, m->from, now);
+	} else
 		l->stats.drop_malformed++;
 	hs_pending_clear(p);
 }
 
 static void
-hello_input(struct tunnel *t, struct link *l, const uint8_t *msg, size_t len,
-    const struct path *from, mono_t now)
+hello_input(
+    struct tunnel *t, struct link *l, const struct hs_dgram *m, mono_t now)
 {
-	const struct hs_keys *keys = verify_hello(t, msg, len, now);
+	const struct hs_keys *keys = verify_hello(t, m, now);
 	struct hs_pending *p;
 	char peer[ADDRTEXT_MAX];
 
@@ -491,51 +491,53 @@ hello_input(struct tunnel *t, struct link *l, const uint8_t *msg, size_t len,
 		log_limited(&l->log_auth, now, LOG_PERIOD,
 		    "link %s: handshake from %s ignored: wrong password or not "
 		    "meant for us",
-		    l->conf.name, link_addr_text(&from->peer, peer));
+		    l->conf.name, link_addr_text(&m->from->peer, peer));
 		return;
 	}
-	p = same_hello(l, msg, len);
+	p = same_hello(l, m);
 	if (p != NULL)
-		answer_again(t, l, p, from, now);
+		answer_again(t, l, p, m->from, now);
 	else
-		new_hello(t, l, keys, msg, len, from, now);
+		new_hello(t, l, keys, m, now);
 }
 
 static void
-auth_input(struct link *l, const uint8_t *msg, size_t len)
+auth_input(struct link *l, const struct hs_dgram *m)
 {
 	for (size_t i = 0; i < LINK_PENDING_MAX; i++)
 		if (l->pending[i].used && !l->pending[i].authenticated &&
-		    hs_server_auth(&l->pending[i], msg, len) == HS_OK)
+		    hs_server_auth(&l->pending[i], m->msg, m->len) == HS_OK)
 			return;
 	l->stats.drop_auth++;
 }
 
 /* A client gets a HELLO only from another client, or its own sent back. */
 static bool
-is_our_own(const struct tunnel *t, const struct link *l, const uint8_t *msg,
-    size_t len)
+is_our_own(
+    const struct tunnel *t, const struct link *l, const struct hs_dgram *m)
 {
 	struct hs_local me;
 
 	if (t->server)
 		return false;
 	tunnel_local(t, l, &me);
-	return !hs_same_role(current_keys(t), &me, msg, len);
+	return !hs_same_role(current_keys(t), &me, m->msg, m->len);
 }
 
 void
-link_hs_input(struct tunnel *t, struct link *l, uint8_t type,
-    const uint8_t *msg, size_t len, const struct path *from, mono_t now)
+link_hs_input(
+    struct tunnel *t, struct link *l, const struct hs_dgram *m, mono_t now)
 {
-	if (type == WIRE_HELLO && is_our_own(t, l, msg, len))
+	uint8_t type = m->msg[0];
+
+	if (type == WIRE_HELLO && is_our_own(t, l, m))
 		l->stats.drop_stranger++;
 	else if (type == WIRE_HELLO)
-		hello_input(t, l, msg, len, from, now);
+		hello_input(t, l, m, now);
 	else if (type == WIRE_AUTH && t->server)
-		auth_input(l, msg, len);
+		auth_input(l, m);
 	else if (!t->server && (type == WIRE_REPLY || type == WIRE_REJECT))
-		client_input(t, l, msg, len, from, now);
+		client_input(t, l, m, now);
 	else
 		l->stats.drop_malformed++;
 }

@@ -338,9 +338,11 @@ void
 link_input(struct tunnel *t, struct link *l, struct pktbuf *pb,
     const struct path *from, mono_t now)
 {
+	struct hs_dgram m = { pb->data, pb->len, from };
+
 	if (pb->len == HS_LEN && pb->data[0] <= WIRE_AUTH) {
 		count_received(l, pb, from);
-		link_hs_input(t, l, pb->data[0], pb->data, pb->len, from, now);
+		link_hs_input(t, l, &m, now);
 	} else if (sealed_input(t, l, pb, from, now))
 		return;
 	pktbuf_free(t->pool, pb);

@@ -72,6 +72,7 @@ make_ends(bool clear)
 	server = client;
 	server.server = true;
 	server.instance = 2;
+	server.epoch = EPOCH;
 }
 
 /* What the log would be given. */
@@ -90,8 +91,7 @@ static void
 try_hello(const uint8_t *msg, size_t len)
 {
 	struct hs_pending p = { 0 };
-	enum hs_result r =
-	    hs_server_hello(&p, &keys, &server, msg, len, EPOCH, 1);
+	enum hs_result r = hs_server_hello(&p, &keys, &server, msg, len, 1);
 
 	require(p.used == (r == HS_OK));
 	require(p.session.used == (r == HS_OK));
@@ -152,7 +152,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	make_ends((flags & 4) != 0);
 	require(hs_client_start(&attempt, &keys, &client, 1) == 0);
 	require(hs_server_hello(&pending, &keys, &server, attempt.hello, HS_LEN,
-		    EPOCH, 1) == HS_OK);
+		    1) == HS_OK);
 	if (len == HS_LEN && as != AS_ANYTHING && (flags & 8) == 0)
 		sign(msg, as);
 	if (as == AS_HELLO || as == AS_ANYTHING)

@@ -56,6 +56,7 @@ make_ends(uint8_t ciphers, bool aes_fast)
 		.random = count_up,
 		.random_ctx = &client_random };
 	server = (struct hs_local){ .server = true,
+		.epoch = EPOCH,
 		.aes_fast = aes_fast,
 		.ciphers = ciphers,
 		.instance = UINT64_C(0xf1f2f3f4f5f6f7f8),
@@ -103,7 +104,7 @@ say_hello(void)
 {
 	start();
 	return hs_server_hello(
-	    &pending, &keys, &server, attempt.hello, HS_LEN, EPOCH, NOW);
+	    &pending, &keys, &server, attempt.hello, HS_LEN, NOW);
 }
 
 static inline enum hs_result

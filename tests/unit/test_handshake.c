@@ -236,7 +236,7 @@ START_TEST(other_version_is_rejected_by_name)
 
 	break_version();
 	ck_assert_int_eq(hs_server_hello(&pending, &keys, &server,
-			     attempt.hello, HS_LEN, EPOCH, NOW),
+			     attempt.hello, HS_LEN, NOW),
 	    HS_VERSION);
 	ck_assert_uint_eq(pending.peer.version, 2);
 	ck_assert_uint_eq(pending.reply[HS_AT_TYPE], WIRE_REJECT);
@@ -281,7 +281,7 @@ START_TEST(tun_and_tap_are_rejected_by_name)
 	/* The attempt goes on: the server's file may be corrected. */
 	server.tap = true;
 	ck_assert_int_eq(hs_server_hello(&pending, &keys, &server,
-			     attempt.hello, HS_LEN, EPOCH, NOW),
+			     attempt.hello, HS_LEN, NOW),
 	    HS_OK);
 	ck_assert_int_eq(take_answer(pending.reply, HS_LEN), HS_OK);
 }
@@ -329,7 +329,7 @@ START_TEST(two_servers_are_rejected_by_name)
 	attempt.hello[HS_AT_ROLE] |= HS_F_SERVER;
 	sign(attempt.hello, 0, NULL);
 	ck_assert_int_eq(hs_server_hello(&pending, &keys, &server,
-			     attempt.hello, HS_LEN, EPOCH, NOW),
+			     attempt.hello, HS_LEN, NOW),
 	    HS_ROLE);
 	hs_mismatch_text(text, sizeof(text), HS_ROLE, &server, &pending.peer);
 	ck_assert_str_eq(text,
@@ -398,7 +398,7 @@ START_TEST(malformed_fields_are_met_with_silence)
 		attempt.hello[bad[i].at] = bad[i].value;
 		sign(attempt.hello, 0, NULL);
 		ck_assert_int_eq(hs_server_hello(&pending, &keys, &server,
-				     attempt.hello, HS_LEN, EPOCH, NOW),
+				     attempt.hello, HS_LEN, NOW),
 		    HS_MALFORMED);
 		ck_assert(!pending.used);
 		ck_assert_uint_eq(pending.reply[0], 0);

@@ -17,7 +17,7 @@ START_TEST(wrong_password_is_met_with_silence)
 	ck_assert_int_eq(
 	    hs_check_hello(&wrong_keys, attempt.hello, HS_LEN), HS_BAD_MAC);
 	ck_assert_int_eq(hs_server_hello(&pending, &wrong_keys, &server,
-			     attempt.hello, HS_LEN, EPOCH, NOW),
+			     attempt.hello, HS_LEN, NOW),
 	    HS_BAD_MAC);
 	ck_assert(!pending.used);
 	ck_assert_uint_eq(pending.reply[0], 0);
@@ -37,7 +37,7 @@ START_TEST(every_flipped_bit_of_a_hello_is_refused)
 		ck_assert_int_eq(hs_check_hello(&keys, attempt.hello, HS_LEN),
 		    bit < 8 ? HS_MALFORMED : HS_BAD_MAC);
 		ck_assert_int_ne(hs_server_hello(&pending, &keys, &server,
-				     attempt.hello, HS_LEN, EPOCH, NOW),
+				     attempt.hello, HS_LEN, NOW),
 		    HS_OK);
 		*byte ^= (uint8_t)(1 << bit % 8);
 	}
@@ -169,7 +169,7 @@ START_TEST(zero_secret_is_refused)
 		attempt.hello[HS_AT_KEY] = key;
 		sign(attempt.hello, 0, NULL);
 		ck_assert_int_eq(hs_server_hello(&pending, &keys, &server,
-				     attempt.hello, HS_LEN, EPOCH, NOW),
+				     attempt.hello, HS_LEN, NOW),
 		    HS_FAILED);
 		ck_assert(!pending.used && !pending.session.used);
 		ck_assert_int_eq(say_hello(), HS_OK);
@@ -195,7 +195,7 @@ START_TEST(no_end_answers_its_own_question)
 	attempt.hello[HS_AT_CHALLENGE] = 1;
 	sign(attempt.hello, 0, NULL);
 	ck_assert_int_eq(hs_server_hello(&pending, &keys, &server,
-			     attempt.hello, HS_LEN, EPOCH, NOW),
+			     attempt.hello, HS_LEN, NOW),
 	    HS_BAD_CHALLENGE);
 	ck_assert(!pending.used);
 	ck_assert_uint_eq(pending.reply[0], 0);
@@ -259,8 +259,8 @@ START_TEST(replayed_hello_and_auth_give_no_session)
 	ck_assert_int_eq(say_hello(), HS_OK);
 	memcpy(hello, attempt.hello, HS_LEN);
 	ck_assert_int_eq(take_answer(pending.reply, HS_LEN), HS_OK);
-	ck_assert_int_eq(hs_server_hello(&pending, &keys, &server, hello,
-			     HS_LEN, EPOCH, NOW),
+	ck_assert_int_eq(
+	    hs_server_hello(&pending, &keys, &server, hello, HS_LEN, NOW),
 	    HS_OK);
 	ck_assert_int_eq(
 	    hs_server_auth(&pending, auth, HS_LEN), HS_BAD_CHALLENGE);
