@@ -119,10 +119,18 @@ struct hs_client {
 	bool active;
 	mono_t started_at;
 	const struct hs_keys *keys; /* those of the HELLO; outlive this */
+	struct hs_local me;	    /* as the HELLO says it */
 	uint8_t private_key[32];
 	uint8_t challenge[HS_CHALLENGE_LEN]; /* ours */
 	uint64_t rx_session;
 	uint8_t hello[HS_LEN];
+};
+
+/* Client: what an answer yields. */
+struct hs_agreement {
+	struct session session;
+	struct hs_peer peer;
+	uint8_t auth[HS_LEN]; /* cipher none: to be sent; else auth[0] is 0 */
 };
 
 /* Server: one HELLO answered, waiting for the first packet under its keys. */
@@ -150,15 +158,14 @@ int hs_derive_psk(const char *password, uint8_t psk[HS_PSK_LEN]);
 int hs_client_start(struct hs_client *c, const struct hs_keys *keys,
     const struct hs_local *me, mono_t now);
 /*
- * Client: takes a REPLY or REJECT.  HS_OK: *s, which must be zeroed or cleared,
- * is in force, the attempt is over, and with cipher none auth is to be sent
- * until the server uses the session (otherwise auth[0] is 0: nothing to send).
- * A mismatch named by a REJECT, or seen in a REPLY, is returned as its enum
- * with *peer filled; the attempt goes on, as the server's file may change.
+ * Client: takes a REPLY or REJECT.  HS_OK: the session of *a, which must be
+ * zeroed or cleared before, is in force, the attempt is over, and with cipher
+ * none auth is to be sent until the server uses the session.  A mismatch named
+ * by a REJECT, or seen in a REPLY, is returned as its enum with the peer of *a
+ * filled; the attempt goes on, as the server's file may change.
  */
-enum hs_result hs_client_answer(struct hs_client *c, const struct hs_local *me,
-    const uint8_t *msg, size_t len, struct session *s, struct hs_peer *peer,
-    uint8_t auth[HS_LEN], mono_t now);
+enum hs_result hs_client_answer(struct hs_client *c, const uint8_t *msg,
+    size_t len, struct hs_agreement *a, mono_t now);
 void hs_client_clear(struct hs_client *c);
 
 /*

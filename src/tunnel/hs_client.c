@@ -45,6 +45,7 @@ hs_client_start(struct hs_client *c, const struct hs_keys *keys,
 	if (hs_msg_sign(c->hello, keys->mac[0], NULL) == -1)
 		goto fail;
 	c->keys = keys;
+	c->me = *me;
 	c->started_at = now;
 	c->active = true;
 	return 0;
@@ -54,8 +55,8 @@ fail:
 }
 
 static enum hs_result
-finish_clear(struct hs_client *c, const struct hs_local *me,
-    const uint8_t *reply, struct session *s, uint8_t auth[HS_LEN], mono_t now)
+finish_clear(const struct hs_client *c, const uint8_t *reply,
+    struct hs_agreement *a, mono_t now)
 {
 	const uint8_t *challenge = reply + HS_AT_CHALLENGE;
 	enum hs_result r;
@@ -65,20 +66,20 @@ finish_clear(struct hs_client *c, const struct hs_local *me,
 	r = hs_answer_check(c->keys, c->challenge, reply + HS_AT_ANSWER);
 	if (r != HS_OK)
 		return r;
-	hs_msg_init(auth, WIRE_AUTH, SESSION_NONE, me);
-	auth[HS_AT_EPOCH] = reply[HS_AT_EPOCH];
-	if (hs_answer(auth + HS_AT_ANSWER, c->keys, challenge) == -1 ||
-	    hs_msg_sign(auth, c->keys->mac[0], c->hello) == -1)
+	hs_msg_init(a->auth, WIRE_AUTH, SESSION_NONE, &c->me);
+	a->auth[HS_AT_EPOCH] = reply[HS_AT_EPOCH];
+	if (hs_answer(a->auth + HS_AT_ANSWER, c->keys, challenge) == -1 ||
+	    hs_msg_sign(a->auth, c->keys->mac[0], c->hello) == -1)
 		return HS_FAILED;
-	if (session_init_clear(s, reply[HS_AT_EPOCH],
+	if (session_init_clear(&a->session, reply[HS_AT_EPOCH],
 		get_be64(reply + HS_AT_SESSION), c->rx_session, now) == -1)
 		return HS_FAILED;
 	return HS_OK;
 }
 
 static enum hs_result
-finish_sealed(
-    struct hs_client *c, const uint8_t *reply, struct session *s, mono_t now)
+finish_sealed(const struct hs_client *c, const uint8_t *reply,
+    struct session *s, mono_t now)
 {
 	uint8_t secret[CRYPTO_KEY_LEN];
 	struct hs_session_keys keys;
@@ -94,10 +95,11 @@ finish_sealed(
 	return r;
 }
 
-/* MAC, fields, settings; HS_OK only for a REPLY that fits the HELLO. */
+/* MAC, fields, settings; HS_OK only for a REPLY that fits the HELLO: what we
+ * said counts, also if our file has changed since. */
 static enum hs_result
-check_answer(const struct hs_client *c, const struct hs_local *me,
-    const uint8_t *msg, struct hs_peer *peer)
+check_answer(
+    const struct hs_client *c, const uint8_t *msg, struct hs_peer *peer)
 {
 	enum hs_result r = hs_msg_verify(msg, c->keys->mac[1], c->hello);
 
@@ -108,42 +110,40 @@ check_answer(const struct hs_client *c, const struct hs_local *me,
 	if (msg[HS_AT_TYPE] == WIRE_REJECT)
 		return hs_is_mismatch(peer->reason) ? peer->reason
 						    : HS_MALFORMED;
-	r = hs_msg_match(me, peer);
+	r = hs_msg_match(&c->me, peer);
 	if (r != HS_OK)
 		return r;
-	/* What we said counts, also if our file has changed since. */
 	if (peer->ciphers < SESSION_AES_256_GCM ||
 	    peer->ciphers > SESSION_NONE ||
-	    (c->hello[HS_AT_CIPHERS] & 1 << peer->ciphers) == 0)
+	    (c->me.ciphers & 1 << peer->ciphers) == 0)
 		return HS_CIPHER;
 	return HS_OK;
 }
 
 enum hs_result
-hs_client_answer(struct hs_client *c, const struct hs_local *me,
-    const uint8_t *msg, size_t len, struct session *s, struct hs_peer *peer,
-    uint8_t auth[HS_LEN], mono_t now)
+hs_client_answer(struct hs_client *c, const uint8_t *msg, size_t len,
+    struct hs_agreement *a, mono_t now)
 {
 	enum hs_result r;
 
-	memset(auth, 0, HS_LEN);
-	memset(peer, 0, sizeof(*peer));
+	memset(a->auth, 0, HS_LEN);
+	memset(&a->peer, 0, sizeof(a->peer));
 	if (len != HS_LEN ||
 	    (msg[HS_AT_TYPE] != WIRE_REPLY && msg[HS_AT_TYPE] != WIRE_REJECT))
 		return HS_MALFORMED;
 	if (!c->active)
 		return HS_STALE;
-	r = check_answer(c, me, msg, peer);
+	r = check_answer(c, msg, &a->peer);
 	if (r != HS_OK)
 		return r;
-	if (c->hello[HS_AT_CIPHERS] == HS_ONLY_NONE)
-		r = finish_clear(c, me, msg, s, auth, now);
+	if (c->me.ciphers == HS_ONLY_NONE)
+		r = finish_clear(c, msg, a, now);
 	else
-		r = finish_sealed(c, msg, s, now);
+		r = finish_sealed(c, msg, &a->session, now);
 	if (r == HS_OK)
 		hs_client_clear(c);
 	else
-		memset(auth, 0, HS_LEN);
+		memset(a->auth, 0, HS_LEN);
 	return r;
 }
 

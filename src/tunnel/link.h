@@ -92,18 +92,17 @@ struct link {
 	struct session cur;  /* seals, opens */
 	struct session prev; /* opens what was on its way at a change of keys */
 	mono_t prev_until;
-	bool prev_is_gone;   /* of a link that has begun anew since */
-	bool prev_has_died;  /* of a process that has */
-	struct session next; /* client: answered, not yet used by the server */
-	struct hs_peer next_peer; /* client: who answered */
-	uint8_t auth[HS_LEN];	  /* client, cipher none: goes with next */
+	bool prev_is_gone;  /* of a link that has begun anew since */
+	bool prev_has_died; /* of a process that has */
+	/* client: answered, not yet used by the server */
+	struct hs_agreement next;
 	struct path next_path;
 	struct hs_client attempt; /* client */
 	mono_t hello_at;	  /* client: next HELLO; MONO_NEVER: none due */
 	mono_t hello_sent_at;	  /* the last one */
 	unsigned hello_tries;	  /* since the last session */
-	bool
-	    renew; /* client: once more when next is in force; server: wanted */
+	/* client: once more when next is in force; server: wanted */
+	bool renew;
 	mono_t confirm_at; /* client: next packet under next */
 	unsigned confirm_tries;
 	struct hs_pending pending[LINK_PENDING_MAX]; /* server */

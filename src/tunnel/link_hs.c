@@ -50,8 +50,8 @@ static struct session *
 session_of(struct link *l, uint8_t epoch)
 {
 	/* A server that started anew may have given the epoch of cur again. */
-	if (l->next.used && l->next.epoch == epoch)
-		return &l->next;
+	if (l->next.session.used && l->next.session.epoch == epoch)
+		return &l->next.session;
 	if (l->cur.used && l->cur.epoch == epoch)
 		return &l->cur;
 	if (l->prev.used && l->prev.epoch == epoch)
@@ -83,7 +83,7 @@ link_hs_find(struct link *l, struct link_arrival *a, mono_t now)
 void
 link_hs_reset(struct link *l)
 {
-	session_clear(&l->next);
+	session_clear(&l->next.session);
 	l->confirm_at = MONO_NEVER;
 	link_hs_abandon(l);
 }
@@ -104,7 +104,7 @@ link_hs_confirmed(
 	const struct hs_pending *pending = a->pending;
 	const struct path *path = pending != NULL ? a->from : &l->next_path;
 	const struct hs_peer *peer =
-	    pending != NULL ? &pending->peer : &l->next_peer;
+	    pending != NULL ? &pending->peer : &l->next.peer;
 
 	session_move(&l->prev, &l->cur);
 	l->prev_until = l->prev.used ? now + PREV_KEYS : MONO_NEVER;
@@ -159,8 +159,8 @@ link_hs_renew(struct tunnel *t, struct link *l, mono_t now)
 	}
 	/* The server may seal with new keys already, or is being told of old
 	 * settings: first things first, and another one follows. */
-	l->renew = l->next.used || l->attempt.active;
-	if (l->next.used || l->hello_at <= now)
+	l->renew = l->next.session.used || l->attempt.active;
+	if (l->next.session.used || l->hello_at <= now)
 		return;
 	if (l->attempt.active)
 		last = mono_later(last, l->hello_sent_at);
@@ -269,23 +269,23 @@ static void
 send_confirm(struct tunnel *t, struct link *l, mono_t now)
 {
 	if (l->confirm_tries++ >= CONFIRM_TRIES) {
-		session_clear(&l->next);
+		session_clear(&l->next.session);
 		l->confirm_at = MONO_NEVER;
 		l->hello_at = now;
 		return;
 	}
 	l->confirm_at = now + CONFIRM_RETRY;
-	if (l->auth[0] != 0)
-		link_send_hs(t, l, l->auth, &l->next_path, now);
-	link_send_control(
-	    t, l, &l->next, WIRE_KEEPALIVE, NULL, 0, &l->next_path, now);
+	if (l->next.auth[0] != 0)
+		link_send_hs(t, l, l->next.auth, &l->next_path, now);
+	link_send_control(t, l, &l->next.session, WIRE_KEEPALIVE, NULL, 0,
+	    &l->next_path, now);
 }
 
 static bool
 keys_are_old(const struct link *l, mono_t now)
 {
 	return l->cur.used && l->up && l->hello_at == MONO_NEVER &&
-	       !l->next.used &&
+	       !l->next.session.used &&
 	       (now - l->cur.created_at >= RENEW_AGE ||
 		   l->cur.tx_packets >= RENEW_PACKETS ||
 		   l->cur.rx_packets >= RENEW_PACKETS);
@@ -305,7 +305,8 @@ link_hs_run(struct tunnel *t, struct link *l, mono_t now)
 	if (now >= l->hello_at)
 		send_hello(t, l, now);
 	next = mono_earlier(l->confirm_at, l->hello_at);
-	if (l->up && l->cur.used && l->hello_at == MONO_NEVER && !l->next.used)
+	if (l->up && l->cur.used && l->hello_at == MONO_NEVER &&
+	    !l->next.session.used)
 		next = mono_earlier(next, l->cur.created_at + RENEW_AGE);
 	return next;
 }
@@ -327,29 +328,24 @@ static void
 client_input(
     struct tunnel *t, struct link *l, const struct hs_dgram *m, mono_t now)
 {
-	struct hs_local me;
-	struct hs_peer peer;
 	enum hs_result r;
 
-	if (!l->attempt.active || l->next.used) {
+	if (!l->attempt.active || l->next.session.used) {
 		l->stats.drop_stranger++;
 		return;
 	}
-	tunnel_local(t, l, &me);
-	r = hs_client_answer(
-	    &l->attempt, &me, m->msg, m->len, &l->next, &peer, l->auth, now);
+	r = hs_client_answer(&l->attempt, m->msg, m->len, &l->next, now);
 	if (r == HS_OK) {
 		if (l->srtt == 0 || !l->up)
 			l->srtt = now - l->hello_sent_at;
 		l->next_path = *m->from;
-		l->next_peer = peer;
 		l->hello_at = MONO_NEVER;
 		l->confirm_tries = 0;
 		send_confirm(t, l, now);
 	} else if (hs_is_mismatch(r)) {
 		l->hello_at = now + HELLO_AFTER_REJECT;
 		l->hello_tries = 0;
-		tell_mismatch(t, l, r, &peer, now);
+		tell_mismatch(t, l, r, &l->next.peer, now);
 	} else if (r == HS_MALFORMED)
 		l->stats.drop_malformed++;
 	else

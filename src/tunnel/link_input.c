@@ -307,7 +307,7 @@ sealed_input(struct tunnel *t, struct link *l, struct pktbuf *pb,
 	a.outer_bytes = count_received(l, pb, from);
 	if (!unseal(l, pb, &a, now))
 		return false;
-	fresh = a.s == &l->next || a.pending != NULL;
+	fresh = a.s == &l->next.session || a.pending != NULL;
 	if (fresh) {
 		link_hs_confirmed(t, l, &a, now);
 		a.s = &l->cur;

@@ -165,7 +165,7 @@ shake_hands(struct tunnel *t, bool gone, mono_t now)
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		struct link *l = &t->links[i];
 
-		if (!l->used || !l->up || l->next.used ||
+		if (!l->used || !l->up || l->next.session.used ||
 		    l->hello_at != MONO_NEVER)
 			continue;
 		if (gone && !peer_is_gone(t, l))

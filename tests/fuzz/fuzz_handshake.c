@@ -104,17 +104,14 @@ try_hello(const uint8_t *msg, size_t len)
 static void
 try_answer(const uint8_t *msg, size_t len)
 {
-	struct session s = { 0 };
-	struct hs_peer peer;
-	uint8_t auth[HS_LEN];
-	enum hs_result r =
-	    hs_client_answer(&attempt, &client, msg, len, &s, &peer, auth, 1);
+	struct hs_agreement a = { 0 };
+	enum hs_result r = hs_client_answer(&attempt, msg, len, &a, 1);
 
-	require(s.used == (r == HS_OK));
+	require(a.session.used == (r == HS_OK));
 	require(attempt.active == (r != HS_OK));
-	require(auth[0] == 0 || s.cipher == SESSION_NONE);
-	check_texts(r, &peer);
-	session_clear(&s);
+	require(a.auth[0] == 0 || a.session.cipher == SESSION_NONE);
+	check_texts(r, &a.peer);
+	session_clear(&a.session);
 }
 
 static void

@@ -19,7 +19,7 @@ sessions(struct sim *s)
 		for (unsigned i = 0; i < s->setup.lines; i++) {
 			const struct link *l = sim_link(s, e, i);
 
-			n += l->cur.used + l->prev.used + l->next.used +
+			n += l->cur.used + l->prev.used + l->next.session.used +
 			     l->attempt.active;
 			for (int k = 0; k < LINK_PENDING_MAX; k++)
 				n += l->pending[k].used;

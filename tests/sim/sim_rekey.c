@@ -96,7 +96,7 @@ START_TEST(impatient_renewals_lose_nothing)
 	for (unsigned i = 0; i < 2; i++) {
 		ck_assert_uint_eq(sim_link(s, CLIENT, i)->cur.epoch,
 		    sim_link(s, SERVER, i)->cur.epoch);
-		ck_assert(!sim_link(s, CLIENT, i)->next.used);
+		ck_assert(!sim_link(s, CLIENT, i)->next.session.used);
 	}
 	sim_check(s);
 	sim_free(s);

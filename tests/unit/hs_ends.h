@@ -26,9 +26,7 @@ static uint8_t client_random, server_random; /* the next byte of each */
 static struct hs_local client, server;
 static struct hs_client attempt;
 static struct hs_pending pending;
-static struct session session; /* the client's */
-static struct hs_peer peer;    /* as the client saw it */
-static uint8_t auth[HS_LEN];
+static struct hs_agreement got; /* the client's */
 
 static inline void
 count_up(void *ctx, void *buf, size_t len)
@@ -90,7 +88,7 @@ teardown(void)
 {
 	hs_client_clear(&attempt);
 	hs_pending_clear(&pending);
-	session_clear(&session);
+	session_clear(&got.session);
 }
 
 static inline void
@@ -110,9 +108,8 @@ say_hello(void)
 static inline enum hs_result
 take_answer(const uint8_t *msg, size_t len)
 {
-	session_clear(&session);
-	return hs_client_answer(
-	    &attempt, &client, msg, len, &session, &peer, auth, NOW);
+	session_clear(&got.session);
+	return hs_client_answer(&attempt, msg, len, &got, NOW);
 }
 
 /* The whole exchange, as it should go. */
@@ -121,8 +118,9 @@ agree(void)
 {
 	ck_assert_int_eq(say_hello(), HS_OK);
 	ck_assert_int_eq(take_answer(pending.reply, HS_LEN), HS_OK);
-	if (session.cipher == SESSION_NONE)
-		ck_assert_int_eq(hs_server_auth(&pending, auth, HS_LEN), HS_OK);
+	if (got.session.cipher == SESSION_NONE)
+		ck_assert_int_eq(
+		    hs_server_auth(&pending, got.auth, HS_LEN), HS_OK);
 	ck_assert(pending.authenticated);
 }
 

@@ -75,12 +75,12 @@ START_TEST(messages_equal_the_vectors)
 	ck_assert_hex(attempt.hello, HS_LEN, vectors[_i].hello);
 	ck_assert_hex(pending.reply, HS_LEN, vectors[_i].reply);
 	ck_assert_int_eq(take_answer(pending.reply, HS_LEN), HS_OK);
-	ck_assert_int_eq(session.cipher, vectors[_i].chosen);
+	ck_assert_int_eq(got.session.cipher, vectors[_i].chosen);
 	ck_assert_int_eq(pending.session.cipher, vectors[_i].chosen);
 	if (vectors[_i].chosen == SESSION_NONE)
-		ck_assert_hex(auth, HS_LEN, VEC_AUTH_NONE);
+		ck_assert_hex(got.auth, HS_LEN, VEC_AUTH_NONE);
 	else
-		ck_assert_uint_eq(auth[0], 0);
+		ck_assert_uint_eq(got.auth[0], 0);
 }
 END_TEST
 
@@ -88,16 +88,16 @@ START_TEST(session_keys_equal_the_vectors)
 {
 	uint8_t hello[HEX_MAX], reply[HEX_MAX];
 	uint8_t own[CRYPTO_KEY_LEN], secret[CRYPTO_KEY_LEN];
-	struct hs_session_keys got;
+	struct hs_session_keys derived;
 
 	unhex(hello, VEC_HELLO_AES);
 	unhex(reply, VEC_REPLY_AES);
 	count_up(&client_random, own, sizeof(own));
 	ck_assert_int_eq(crypto_x25519(own, reply + HS_AT_KEY, secret), 0);
 	ck_assert_int_eq(
-	    hs_derive_session(&got, &keys, secret, hello, reply), 0);
-	ck_assert_hex(got.up, sizeof(got.up), VEC_UP_AES);
-	ck_assert_hex(got.down, sizeof(got.down), VEC_DOWN_AES);
+	    hs_derive_session(&derived, &keys, secret, hello, reply), 0);
+	ck_assert_hex(derived.up, sizeof(derived.up), VEC_UP_AES);
+	ck_assert_hex(derived.down, sizeof(derived.down), VEC_DOWN_AES);
 }
 END_TEST
 
@@ -123,12 +123,12 @@ START_TEST(both_ends_learn_what_the_other_said)
 	ck_assert_uint_eq(pending.peer.rx_Bps, UINT64_C(1250000000000));
 	ck_assert_uint_eq(pending.peer.mtu_bytes, 1440);
 	ck_assert_str_eq(pending.peer.name, "adsl1");
-	ck_assert(peer.server);
-	ck_assert_uint_eq(peer.epoch, EPOCH);
-	ck_assert_uint_eq(peer.ciphers, SESSION_AES_256_GCM);
-	ck_assert_uint_eq(peer.instance, server.instance);
-	ck_assert_uint_eq(peer.tx_Bps, 2500000);
-	ck_assert_uint_eq(peer.mtu_bytes, 1500);
+	ck_assert(got.peer.server);
+	ck_assert_uint_eq(got.peer.epoch, EPOCH);
+	ck_assert_uint_eq(got.peer.ciphers, SESSION_AES_256_GCM);
+	ck_assert_uint_eq(got.peer.instance, server.instance);
+	ck_assert_uint_eq(got.peer.tx_Bps, 2500000);
+	ck_assert_uint_eq(got.peer.mtu_bytes, 1500);
 	ck_assert(pending.used);
 	ck_assert_int_eq(pending.created_at, NOW);
 	ck_assert_int_eq(pending.answered_at, NOW);
@@ -173,15 +173,15 @@ check_choice(
 	if (want == 0) {
 		ck_assert_int_eq(say_hello(), HS_CIPHER);
 		ck_assert_int_eq(take_answer(pending.reply, HS_LEN), HS_CIPHER);
-		ck_assert_uint_eq(peer.ciphers, ours);
-		ck_assert(!session.used);
+		ck_assert_uint_eq(got.peer.ciphers, ours);
+		ck_assert(!got.session.used);
 		return;
 	}
 	agree();
-	ck_assert_int_eq(session.cipher, want);
+	ck_assert_int_eq(got.session.cipher, want);
 	ck_assert_int_eq(pending.session.cipher, want);
-	check_traffic(&session, &pending.session);
-	check_traffic(&pending.session, &session);
+	check_traffic(&got.session, &pending.session);
+	check_traffic(&pending.session, &got.session);
 }
 
 START_TEST(cipher_follows_from_both_files_and_machines)
@@ -261,7 +261,7 @@ START_TEST(reject_of_another_version_is_understood)
 	msg[HS_AT_REASON] = HS_VERSION;
 	sign(msg, 1, attempt.hello);
 	ck_assert_int_eq(take_answer(msg, HS_LEN), HS_VERSION);
-	ck_assert_uint_eq(peer.version, 9);
+	ck_assert_uint_eq(got.peer.version, 9);
 }
 END_TEST
 
@@ -275,7 +275,7 @@ START_TEST(tun_and_tap_are_rejected_by_name)
 	ck_assert_str_eq(text, "peer has tap, this end has tun: "
 			       "make tuntap equal in both files");
 	ck_assert_int_eq(take_answer(pending.reply, HS_LEN), HS_TUNTAP);
-	hs_mismatch_text(text, sizeof(text), HS_TUNTAP, &client, &peer);
+	hs_mismatch_text(text, sizeof(text), HS_TUNTAP, &client, &got.peer);
 	ck_assert_str_eq(text, "peer has tun, this end has tap: "
 			       "make tuntap equal in both files");
 	/* The attempt goes on: the server's file may be corrected. */
@@ -294,11 +294,11 @@ START_TEST(other_link_name_is_rejected_by_name)
 	strlcpy(client.name, "adsl2-sixteen-ch", sizeof(client.name));
 	ck_assert_int_eq(say_hello(), HS_NAME);
 	ck_assert_int_eq(take_answer(pending.reply, HS_LEN), HS_NAME);
-	hs_mismatch_text(text, sizeof(text), HS_NAME, &client, &peer);
+	hs_mismatch_text(text, sizeof(text), HS_NAME, &client, &got.peer);
 	ck_assert_str_eq(text,
 	    "peer calls this link adsl1, this end "
 	    "adsl2-sixteen-ch: give its section the same name in both files");
-	hs_mismatch_text(text, 20, HS_NAME, &client, &peer);
+	hs_mismatch_text(text, 20, HS_NAME, &client, &got.peer);
 	ck_assert_str_eq(text, "peer calls this lin");
 }
 END_TEST
@@ -314,7 +314,7 @@ START_TEST(cipher_mismatch_is_explained)
 	    "peer accepts cipher aes-256-gcm or chacha20-poly1305, this end "
 	    "none: make cipher equal in both files");
 	ck_assert_int_eq(take_answer(pending.reply, HS_LEN), HS_CIPHER);
-	hs_mismatch_text(text, sizeof(text), HS_CIPHER, &client, &peer);
+	hs_mismatch_text(text, sizeof(text), HS_CIPHER, &client, &got.peer);
 	ck_assert_str_eq(text,
 	    "peer accepts cipher none, this end aes-256-gcm or "
 	    "chacha20-poly1305: make cipher equal in both files");
@@ -373,7 +373,7 @@ START_TEST(reply_that_does_not_fit_is_a_mismatch)
 		sign(msg, 1, attempt.hello);
 		ck_assert_int_eq(take_answer(msg, HS_LEN), HS_CIPHER);
 	}
-	ck_assert(!session.used);
+	ck_assert(!got.session.used);
 	ck_assert_int_eq(take_answer(pending.reply, HS_LEN), HS_OK);
 }
 END_TEST
@@ -427,7 +427,7 @@ START_TEST(every_result_has_its_words)
 
 	for (int r = HS_OK; r <= HS_NAME; r++) {
 		ck_assert_uint_gt(strlen(hs_result_text(r)), 3);
-		hs_mismatch_text(text, sizeof(text), r, &client, &peer);
+		hs_mismatch_text(text, sizeof(text), r, &client, &got.peer);
 		ck_assert_uint_gt(strlen(text), 3);
 		ck_assert(hs_is_mismatch(r) == (r >= HS_VERSION));
 	}

@@ -57,7 +57,7 @@ START_TEST(every_flipped_bit_of_an_answer_is_refused)
 		pending.reply[bit / 8] ^= (uint8_t)(1 << bit % 8);
 		r = take_answer(pending.reply, HS_LEN);
 		ck_assert(r == HS_BAD_MAC || (bit < 8 && r == HS_MALFORMED));
-		ck_assert(attempt.active && !session.used);
+		ck_assert(attempt.active && !got.session.used);
 		pending.reply[bit / 8] ^= (uint8_t)(1 << bit % 8);
 	}
 	ck_assert_int_eq(
@@ -71,13 +71,14 @@ START_TEST(every_flipped_bit_of_an_auth_is_refused)
 	ck_assert_int_eq(say_hello(), HS_OK);
 	ck_assert_int_eq(take_answer(pending.reply, HS_LEN), HS_OK);
 	for (size_t bit = 0; bit < HS_LEN * 8; bit++) {
-		auth[bit / 8] ^= (uint8_t)(1 << bit % 8);
-		ck_assert_int_ne(hs_server_auth(&pending, auth, HS_LEN), HS_OK);
+		got.auth[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		ck_assert_int_ne(
+		    hs_server_auth(&pending, got.auth, HS_LEN), HS_OK);
 		ck_assert(!pending.authenticated);
-		auth[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		got.auth[bit / 8] ^= (uint8_t)(1 << bit % 8);
 	}
-	ck_assert_int_eq(hs_server_auth(&pending, auth, HS_LEN), HS_OK);
-	ck_assert_int_eq(hs_server_auth(&pending, auth, HS_LEN), HS_OK);
+	ck_assert_int_eq(hs_server_auth(&pending, got.auth, HS_LEN), HS_OK);
+	ck_assert_int_eq(hs_server_auth(&pending, got.auth, HS_LEN), HS_OK);
 }
 END_TEST
 
@@ -98,7 +99,7 @@ START_TEST(messages_of_any_other_length_are_refused)
 		ck_assert_int_eq(take_answer(longer, n), HS_MALFORMED);
 	}
 	ck_assert_int_eq(take_answer(pending.reply, HS_LEN), HS_OK);
-	memcpy(longer, auth, HS_LEN);
+	memcpy(longer, got.auth, HS_LEN);
 	for (size_t n = 0; n < HS_LEN; n++)
 		ck_assert_int_eq(
 		    hs_server_auth(&pending, longer, n), HS_MALFORMED);
@@ -178,7 +179,7 @@ START_TEST(zero_secret_is_refused)
 		msg[HS_AT_KEY] = key;
 		sign(msg, 1, attempt.hello);
 		ck_assert_int_eq(take_answer(msg, HS_LEN), HS_FAILED);
-		ck_assert(!session.used && attempt.active);
+		ck_assert(!got.session.used && attempt.active);
 	}
 }
 END_TEST
@@ -205,7 +206,7 @@ START_TEST(no_end_answers_its_own_question)
 	msg[HS_AT_CHALLENGE] = 0;
 	sign(msg, 1, attempt.hello);
 	ck_assert_int_eq(take_answer(msg, HS_LEN), HS_BAD_CHALLENGE);
-	ck_assert_uint_eq(auth[0], 0);
+	ck_assert_uint_eq(got.auth[0], 0);
 }
 END_TEST
 
@@ -220,12 +221,12 @@ START_TEST(wrong_answers_are_refused)
 	sign(msg, 1, attempt.hello);
 	ck_assert_int_eq(take_answer(msg, HS_LEN), HS_BAD_CHALLENGE);
 	ck_assert_int_eq(take_answer(pending.reply, HS_LEN), HS_OK);
-	memcpy(msg, auth, HS_LEN);
+	memcpy(msg, got.auth, HS_LEN);
 	msg[HS_AT_ANSWER] ^= 1;
 	sign(msg, 0, pending.hello);
 	ck_assert_int_eq(
 	    hs_server_auth(&pending, msg, HS_LEN), HS_BAD_CHALLENGE);
-	memcpy(msg, auth, HS_LEN);
+	memcpy(msg, got.auth, HS_LEN);
 	msg[HS_AT_EPOCH] ^= 1;
 	sign(msg, 0, pending.hello);
 	ck_assert_int_eq(hs_server_auth(&pending, msg, HS_LEN), HS_STALE);
@@ -239,14 +240,15 @@ START_TEST(auth_of_another_handshake_is_refused)
 	ck_assert_int_eq(say_hello(), HS_OK);
 	ck_assert_int_eq(take_answer(pending.reply, HS_LEN), HS_OK);
 	/* The server was asked the same again, and has a new challenge. */
-	ck_assert_int_eq(hs_server_auth(&pending, auth, HS_LEN), HS_OK);
+	ck_assert_int_eq(hs_server_auth(&pending, got.auth, HS_LEN), HS_OK);
 	ck_assert_int_eq(say_hello(), HS_OK);
-	ck_assert_int_eq(hs_server_auth(&pending, auth, HS_LEN), HS_BAD_MAC);
+	ck_assert_int_eq(
+	    hs_server_auth(&pending, got.auth, HS_LEN), HS_BAD_MAC);
 	make_ends(AUTO, true);
 	ck_assert_int_eq(say_hello(), HS_OK);
-	ck_assert_int_eq(hs_server_auth(&pending, auth, HS_LEN), HS_STALE);
+	ck_assert_int_eq(hs_server_auth(&pending, got.auth, HS_LEN), HS_STALE);
 	hs_pending_clear(&pending);
-	ck_assert_int_eq(hs_server_auth(&pending, auth, HS_LEN), HS_STALE);
+	ck_assert_int_eq(hs_server_auth(&pending, got.auth, HS_LEN), HS_STALE);
 }
 END_TEST
 
@@ -263,7 +265,7 @@ START_TEST(replayed_hello_and_auth_give_no_session)
 	    hs_server_hello(&pending, &keys, &server, hello, HS_LEN, NOW),
 	    HS_OK);
 	ck_assert_int_eq(
-	    hs_server_auth(&pending, auth, HS_LEN), HS_BAD_CHALLENGE);
+	    hs_server_auth(&pending, got.auth, HS_LEN), HS_BAD_CHALLENGE);
 	ck_assert(!pending.authenticated);
 }
 END_TEST
