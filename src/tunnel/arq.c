@@ -165,12 +165,14 @@ void
 arq_flush_skips(struct tunnel *t, mono_t now)
 {
 	struct arq *a = &t->arq;
+	struct link_control c = { .control = WIRE_SKIP,
+		.payload = a->skips,
+		.len = a->nskips * ARQ_SKIP_LEN };
 	struct link *l;
 
 	if (a->nskips == 0 || (l = sched_soonest(t, NULL, now)) == NULL)
 		return;
-	if (link_send_control(t, l, &l->cur, WIRE_SKIP, a->skips,
-		a->nskips * ARQ_SKIP_LEN, &l->path, now))
+	if (link_send_control(t, l, &c, now))
 		a->nskips = 0;
 }
 

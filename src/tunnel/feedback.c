@@ -79,8 +79,11 @@ static void
 send_report(struct tunnel *t, struct link *l, const uint8_t *payload,
     size_t len, mono_t now)
 {
-	link_send_control(
-	    t, l, &l->cur, WIRE_REPORT, payload, len, &l->path, now);
+	const struct link_control c = {
+		.control = WIRE_REPORT, .payload = payload, .len = len
+	};
+
+	link_send_control(t, l, &c, now);
 	t->feedback.credit -= (int64_t)len + 60;
 	/* What was due anyway is not held against a time when there is more. */
 	if (t->feedback.credit < -FEEDBACK_SAVED)
@@ -268,6 +271,7 @@ feedback_ask_at(const struct tunnel *t)
 static mono_t
 run_asking(struct tunnel *t, mono_t now)
 {
+	static const struct link_control ask = { .control = WIRE_ASK };
 	struct feedback *f = &t->feedback;
 	mono_t due = feedback_ask_at(t);
 
@@ -280,8 +284,7 @@ run_asking(struct tunnel *t, mono_t now)
 
 		if (!l->used || !l->up || !l->cur.used)
 			continue;
-		link_send_control(
-		    t, l, &l->cur, WIRE_ASK, NULL, 0, &l->path, now);
+		link_send_control(t, l, &ask, now);
 		f->stats.asks++;
 	}
 	f->asks++;

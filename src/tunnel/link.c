@@ -67,9 +67,10 @@ link_forget_keys(struct link *l)
 void
 link_close(struct tunnel *t, struct link *l, const char *reason, mono_t now)
 {
+	const struct link_control bye = { .control = WIRE_BYE };
+
 	if (l->cur.used && l->family != 0)
-		link_send_control(
-		    t, l, &l->cur, WIRE_BYE, NULL, 0, &l->path, now);
+		link_send_control(t, l, &bye, now);
 	if (l->up)
 		link_set_down(t, l, reason, now);
 	link_forget_keys(l);
@@ -409,28 +410,27 @@ put_echo(const struct link *l, struct wire_inner *in, mono_t now)
 }
 
 bool
-link_send_control(struct tunnel *t, struct link *l, struct session *s,
-    enum wire_control control, const void *payload, size_t len,
-    const struct path *path, mono_t now)
+link_send_control(
+    struct tunnel *t, struct link *l, const struct link_control *c, mono_t now)
 {
 	uint8_t buf[WIRE_INNER_LEN + CONTROL_MAX];
 	struct outgoing o = {
 		.type = WIRE_CONTROL,
 		.in = {
-			.control = (uint8_t)control,
+			.control = (uint8_t)c->control,
 			.stamp = wire_stamp(now),
 		},
 		.packet = buf + WIRE_INNER_LEN,
-		.len = len,
-		.path = path,
+		.len = c->len,
+		.path = c->path != NULL ? c->path : &l->path,
 	};
 
-	if (l->family == 0 || len > CONTROL_MAX)
+	if (l->family == 0 || c->len > CONTROL_MAX)
 		return false;
 	put_echo(l, &o.in, now);
-	if (len != 0)
-		memcpy(buf + WIRE_INNER_LEN, payload, len);
-	return seal(t, l, s, &o, now);
+	if (c->len != 0)
+		memcpy(buf + WIRE_INNER_LEN, c->payload, c->len);
+	return seal(t, l, c->s != NULL ? c->s : &l->cur, &o, now);
 }
 
 /* Totals are worth their bytes only while packets flow. */
@@ -453,10 +453,12 @@ void
 link_keepalive(struct tunnel *t, struct link *l, mono_t now)
 {
 	uint8_t counts[WIRE_COUNTS_LEN];
+	struct link_control c = { .control = WIRE_KEEPALIVE,
+		.payload = counts };
 
 	if (!l->cur.used || l->family == 0)
 		return;
 	l->keepalive_at = now;
-	link_send_control(t, l, &l->cur, WIRE_KEEPALIVE, counts,
-	    link_put_counts(l, counts), &l->path, now);
+	c.len = link_put_counts(l, counts);
+	link_send_control(t, l, &c, now);
 }

@@ -168,6 +168,15 @@ struct link_arrival {
 	size_t len;
 };
 
+/* A CONTROL packet to be sent. */
+struct link_control {
+	enum wire_control control;
+	const void *payload;
+	size_t len;
+	struct session *s;	 /* NULL: that in force */
+	const struct path *path; /* NULL: the link's own */
+};
+
 /* A datagram that may be a handshake message. */
 struct hs_dgram {
 	const uint8_t *msg;
@@ -212,11 +221,9 @@ size_t link_put_counts(struct link *l, uint8_t out[WIRE_COUNTS_LEN]);
 /* Sends a handshake message as it is. */
 void link_send_hs(struct tunnel *t, struct link *l, const uint8_t msg[HS_LEN],
     const struct path *path, mono_t now);
-/* Seals and sends a CONTROL packet under s to path; false: there is no socket,
- * or no room. */
-bool link_send_control(struct tunnel *t, struct link *l, struct session *s,
-    enum wire_control control, const void *payload, size_t len,
-    const struct path *path, mono_t now);
+/* Seals and sends a CONTROL packet; false: there is no socket, or no room. */
+bool link_send_control(
+    struct tunnel *t, struct link *l, const struct link_control *c, mono_t now);
 /* "192.0.2.1:5080", IPv4 also where the socket is of IPv6. */
 const char *link_addr_text(const union addr *a, char buf[ADDRTEXT_MAX]);
 /* a as the link's socket takes it; -1: its family does not fit. */

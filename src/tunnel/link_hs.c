@@ -140,9 +140,10 @@ link_hs_confirmed(
 void
 link_hs_ask(struct tunnel *t, struct link *l, mono_t now)
 {
+	const struct link_control c = { .control = WIRE_RENEW };
+
 	if (t->server && l->renew && l->cur.used)
-		link_send_control(
-		    t, l, &l->cur, WIRE_RENEW, NULL, 0, &l->path, now);
+		link_send_control(t, l, &c, now);
 }
 
 /* --- client --- */
@@ -268,6 +269,10 @@ send_hello(struct tunnel *t, struct link *l, mono_t now)
 static void
 send_confirm(struct tunnel *t, struct link *l, mono_t now)
 {
+	const struct link_control c = { .control = WIRE_KEEPALIVE,
+		.s = &l->next.session,
+		.path = &l->next_path };
+
 	if (l->confirm_tries++ >= CONFIRM_TRIES) {
 		session_clear(&l->next.session);
 		l->confirm_at = MONO_NEVER;
@@ -277,8 +282,7 @@ send_confirm(struct tunnel *t, struct link *l, mono_t now)
 	l->confirm_at = now + CONFIRM_RETRY;
 	if (l->next.auth[0] != 0)
 		link_send_hs(t, l, l->next.auth, &l->next_path, now);
-	link_send_control(t, l, &l->next.session, WIRE_KEEPALIVE, NULL, 0,
-	    &l->next_path, now);
+	link_send_control(t, l, &c, now);
 }
 
 static bool

@@ -132,12 +132,30 @@ answer_keepalive(
     struct tunnel *t, struct link *l, struct session *s, mono_t now)
 {
 	uint8_t counts[WIRE_COUNTS_LEN];
+	struct link_control c = {
+		.control = WIRE_KEEPALIVE_ACK, .payload = counts, .s = s
+	};
 
 	if (!may_answer(l, now))
 		return;
-	link_send_control(t, l, s, WIRE_KEEPALIVE_ACK, counts,
-	    link_put_counts(l, counts), &l->path, now);
+	c.len = link_put_counts(l, counts);
+	link_send_control(t, l, &c, now);
 	link_hs_ask(t, l, now);
+}
+
+/* Where it came from, which may be where the peer has moved to. */
+static void
+answer_probe(
+    struct tunnel *t, struct link *l, const struct link_arrival *a, mono_t now)
+{
+	const struct link_control c = { .control = WIRE_PROBE_ACK,
+		.payload = a->packet,
+		.len = a->len,
+		.s = a->s,
+		.path = a->from };
+
+	if (a->len == sizeof(l->probe) && may_answer(l, now))
+		link_send_control(t, l, &c, now);
 }
 
 void
@@ -164,9 +182,7 @@ link_control(
 			link_hs_renew(t, l, now);
 		break;
 	case WIRE_PROBE:
-		if (a->len == sizeof(l->probe) && may_answer(l, now))
-			link_send_control(t, l, a->s, WIRE_PROBE_ACK, a->packet,
-			    a->len, a->from, now);
+		answer_probe(t, l, a, now);
 		break;
 	case WIRE_PROBE_ACK:
 		probe_answered(l, a);
@@ -193,6 +209,11 @@ static void
 remember_path(
     struct tunnel *t, struct link *l, const struct link_arrival *a, mono_t now)
 {
+	const struct link_control probe = { .control = WIRE_PROBE,
+		.payload = &l->probe,
+		.len = sizeof(l->probe),
+		.path = a->from };
+
 	if (a->s != &l->cur || a->h.seq != l->rx_highest)
 		return;
 	if (addr_equal(&a->from->peer, &l->path.peer)) {
@@ -207,8 +228,7 @@ remember_path(
 	while (l->probe == 0);
 	l->probe_path = *a->from;
 	l->probe_at = now;
-	link_send_control(t, l, &l->cur, WIRE_PROBE, &l->probe,
-	    sizeof(l->probe), a->from, now);
+	link_send_control(t, l, &probe, now);
 }
 
 /* Of a process that has died since: another one has taken its place, whose

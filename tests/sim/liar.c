@@ -96,14 +96,15 @@ lie(struct sim *s, void *arg)
 	for (unsigned i = 0; i < LIAR_LINES; i++) {
 		struct link *l = liar_link(x, i);
 		struct pacer pacer = l->pacer;
-		size_t len = x->a->lie(x, i, payload);
+		struct link_control c = { .control = x->a->control,
+			.payload = payload,
+			.len = x->a->lie(x, i, payload) };
 
 		if (!l->cur.used)
 			continue;
 		x->lying = true;
 		s->calling = x->end;
-		link_send_control(e->t, l, &l->cur, x->a->control, payload, len,
-		    &l->path, s->now);
+		link_send_control(e->t, l, &c, s->now);
 		x->lying = false;
 		l->pacer = pacer; /* who floods does not mind his pace */
 	}
