@@ -41,13 +41,14 @@ rate_passed(const struct rate *r, uint64_t bytes, mono_t span)
 			 : (double)bytes * 1e9 / (double)span / (1 - r->loss);
 }
 
-/* Where the operator's queue is the one that grows, ours is empty. */
+/* Where the operator's queue is the one that grows, ours is empty; but then the
+ * rate limits nothing unless nearly all of it is used. */
 bool
 rate_is_used(const struct rate *r)
 {
 	double Bps = rate_passed(r, r->step.bytes, r->step.span);
 
-	return Bps >= (r->step.backlogged ? 0.8 : 0.9) * (double)r->now_Bps;
+	return Bps >= (r->step.backlogged ? 0.8 : 0.97) * (double)r->now_Bps;
 }
 
 bool
