@@ -20,12 +20,13 @@ stages=(
 "sim	beside	build,unit		two tunnels in virtual time"
 "asan	beside	build,unit		unit tests and sim under ASan and UBSan"
 "asan-net	beside	build,unit,lab,net	the daemon in network namespaces, sanitized"
+"net	beside	build,unit,lab,net	the daemon in network namespaces"
 "lint	beside	lint			layout, scripts, manual pages, layers"
 "clang	beside	build,unit,clang	clang builds everything without a warning"
 "fuzz	beside	build,unit,clang	fuzz targets over their corpora and beyond"
 "distcheck	beside	build,unit	the release archive builds and tests itself"
 "deb	beside	build,deb		the Debian package builds"
-"net	alone	build,unit,lab,net	the daemon in network namespaces, measured"
+"measure	alone	build,unit,lab,net	the same, where it is rates and times that count"
 )
 
 source=$(cd "$(dirname "$0")/.." && pwd) || exit 1
@@ -140,28 +141,29 @@ stage_deb()
 	dpkg-deb -x mlvpn_*.deb root && root/usr/sbin/mlvpn -V && one
 }
 
-stage_net()
+# Tests of the daemon in network namespaces.
+lab() # BUILD PYTEST_ARGUMENT...
 {
 	[ "$(id -u)" -eq 0 ] || { echo "needs root"; return 77; }
 	build_gcc || return
 	# A 32-bit daemon, if there is one, talks to a 64-bit one.
 	[ ! -x "$work/i386/src/mlvpn" ] || export MLVPN_I386=$work/i386
-	MLVPN_BUILD=$work/gcc "$work/src/tests/net/lab"
+	MLVPN_BUILD=$1 "$work/src/tests/net/lab" /usr/bin/python3 -m pytest -q \
+	    -p no:cacheprovider "${@:2}" "$work/src/tests/net"
 }
+
+stage_net() { lab "$work/gcc" -n 2 -m "not measure"; }
+stage_measure() { lab "$work/gcc" -m measure; }
 
 # Sanitized daemons between ordinary tools. A sanitizer's runtime needs system
 # calls of its own, so there is no filter to test, and it keeps freed memory,
 # so there is no use in weighing the process; it looks for leaks itself.
 stage_asan-net()
 {
-	[ "$(id -u)" -eq 0 ] || { echo "needs root"; return 77; }
 	build_gcc && build_asan || return
-	[ ! -x "$work/i386/src/mlvpn" ] || export MLVPN_I386=$work/i386
 	mkdir "$work/asan-net" && ln -s ../asan/src ../gcc/tests "$work/asan-net"
-	MLVPN_BUILD=$work/asan-net "$work/src/tests/net/lab" /usr/bin/python3 \
-	    -m pytest -q -p no:cacheprovider -n 2 -m "not measure" \
-	    -k "not filtered and not taken_over and not leak_nothing" \
-	    "$work/src/tests/net"
+	lab "$work/asan-net" -n 2 -m "not measure" \
+	    -k "not filtered and not taken_over and not leak_nothing"
 }
 
 # ---- how they are run
