@@ -197,11 +197,12 @@ drain(struct rate *r, double Bps, double share, mono_t now)
 	r->level = r->excess.now;
 }
 
-/* The run may be older than what makes the excess grow. */
+/* The run may be older than what makes the excess grow; but a stall of the line
+ * does that as well, and is no rate. */
 static void
 begin_run_anew(struct rate *r)
 {
-	if (r->step.bytes + r->before.bytes < BYTES_MIN)
+	if (r->stalled || r->step.bytes + r->before.bytes < BYTES_MIN)
 		return;
 	r->run_span = r->step.span + r->before.span;
 	r->run_bytes = r->step.bytes + r->before.bytes;

@@ -349,6 +349,29 @@ START_TEST(survives_a_line_that_stalls)
 END_TEST
 
 /* (f) */
+/* The excess grows steeply then, and no less than the line carries did it. */
+START_TEST(a_stall_of_a_slower_line_makes_it_no_slower)
+{
+	static const mono_t stall[] = { 200 * MS, 300 * MS, 400 * MS };
+
+	for (size_t i = 0; i < nitems_of(stall); i++) {
+		srand48((long)i + 1);
+		line_init(&line, 50 * MBIT, 50 * MBIT, 20 * MS);
+		line.jitter = MS;
+		line_run(&line, 3 * SEC);
+		line.real_Bps = 48.8 * MBIT; /* the excess grows slowly */
+		while (!line.rate.running || line.rate.run_bytes == 0)
+			line_run(&line, MS);
+		ck_assert_int_eq(line.rate.phase, RATE_CRUISE);
+		line.stop_until = line.now + stall[i];
+		line_run(&line, stall[i]);
+		line_watch_for(&line, 1500 * MS);
+		ck_assert(line.rate_min > 0.4 * line.real_Bps);
+		ck_assert(line_delivered_Bps(&line) > 0.93 * line.real_Bps);
+	}
+}
+END_TEST
+
 START_TEST(survives_idle_and_sparse_periods)
 {
 	uint64_t before;
@@ -521,6 +544,7 @@ rate_suite(void)
 	tcase_add_test(tc, does_not_run_away_before_a_policer);
 	tcase_add_test(tc, what_is_known_to_be_policed_is_kept_for_a_while);
 	tcase_add_test(tc, survives_a_line_that_stalls);
+	tcase_add_test(tc, a_stall_of_a_slower_line_makes_it_no_slower);
 	tcase_add_test(tc, survives_idle_and_sparse_periods);
 	tcase_add_test(tc, an_application_that_sends_little_raises_nothing);
 	tcase_add_test(tc, a_drain_ends_when_nothing_is_sent);
