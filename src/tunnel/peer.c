@@ -74,7 +74,7 @@ may_replace(const struct tunnel *t, uint64_t instance, mono_t proven_at)
 		return false;
 	if (t->server || t->nup == 0 || !was_replaced(w, instance))
 		return true;
-	return w->asked_at != 0 && proven_at - w->asked_at >= PEER_SILENCE;
+	return peer_is_silent(t, proven_at);
 }
 
 /* The client has given a number to l, hence not to another link any more.  That
@@ -122,8 +122,8 @@ peer_stalled(struct tunnel *t, mono_t span, mono_t now)
 		t->watch.asked_at = mono_earlier(t->watch.asked_at + span, now);
 }
 
-/* When the answer of the slowest link should be there; MONO_NEVER: none is
- * awaited. */
+/* When the answer of the slowest link to it should be there; MONO_NEVER: none
+ * is awaited. */
 static mono_t
 answer_due(const struct tunnel *t)
 {
@@ -134,7 +134,7 @@ answer_due(const struct tunnel *t)
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		const struct link *l = &t->links[i];
 
-		if (l->used && l->up)
+		if (l->used && l->up && !peer_is_gone(t, l))
 			longest = mono_later(longest, l->srtt + 4 * l->rttvar);
 	}
 	return t->watch.asked_at + longest;

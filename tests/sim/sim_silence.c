@@ -315,6 +315,7 @@ START_TEST(of_two_that_live_the_client_keeps_the_one_that_answers)
 	struct sim_setup su = sim_setup(2);
 	struct sim *s = sim_new_up(&su);
 	struct tunnel *t = s->end[CLIENT].t;
+	struct link *l = sim_link(s, CLIENT, 0);
 	uint64_t first = t->peer_instance;
 	uint64_t second = first ^ UINT64_C(1) << 40;
 
@@ -324,10 +325,16 @@ START_TEST(of_two_that_live_the_client_keeps_the_one_that_answers)
 	t->watch.asked_at = 0;
 	learn(s, CLIENT, first, s->now + 1);
 	ck_assert_uint_eq(t->peer_instance, second);
+	learn(s, CLIENT, second, s->now + 1);
+	/* A second after the answer of the line that is its own is due. */
 	t->watch.asked_at = s->now;
-	learn(s, CLIENT, first, s->now + SEC - 1);
+	l->srtt = 700 * MSEC;
+	l->rttvar = 50 * MSEC;
+	sim_link(s, CLIENT, 1)->srtt = 10 * SEC;
+	learn(s, CLIENT, first, s->now + 1900 * MSEC - 1);
 	ck_assert_uint_eq(t->peer_instance, second);
-	learn(s, CLIENT, first, s->now + SEC);
+	learn(s, CLIENT, second, s->now + 1);
+	learn(s, CLIENT, first, s->now + 1900 * MSEC);
 	ck_assert_uint_eq(t->peer_instance, first);
 	/* What was sealed for it before counts no more. */
 	ck_assert(!peer_is_gone(t, sim_link(s, CLIENT, 0)));
