@@ -59,6 +59,12 @@ session_of(struct link *l, uint8_t epoch)
 	return NULL;
 }
 
+static bool
+is_pending(const struct hs_pending *p, mono_t now)
+{
+	return p->used && now - p->created_at < PENDING_MAX;
+}
+
 bool
 link_hs_find(struct link *l, struct link_arrival *a, mono_t now)
 {
@@ -69,9 +75,8 @@ link_hs_find(struct link *l, struct link_arrival *a, mono_t now)
 	for (size_t i = 0; i < LINK_PENDING_MAX; i++) {
 		struct hs_pending *p = &l->pending[i];
 
-		if (!p->used || !p->authenticated ||
-		    p->session.epoch != a->h.epoch ||
-		    now - p->created_at >= PENDING_MAX)
+		if (!is_pending(p, now) || !p->authenticated ||
+		    p->session.epoch != a->h.epoch)
 			continue;
 		a->pending = p;
 		a->s = &p->session;
@@ -402,7 +407,7 @@ free_pending(struct link *l, mono_t now)
 	for (size_t i = 0; i < LINK_PENDING_MAX; i++) {
 		struct hs_pending *p = &l->pending[i];
 
-		if (!p->used || now - p->created_at >= PENDING_MAX) {
+		if (!is_pending(p, now)) {
 			hs_pending_clear(p);
 			return p;
 		}
@@ -416,10 +421,11 @@ free_pending(struct link *l, mono_t now)
 }
 
 static struct hs_pending *
-same_hello(struct link *l, const struct hs_dgram *m)
+same_hello(struct link *l, const struct hs_dgram *m, mono_t now)
 {
 	for (size_t i = 0; i < LINK_PENDING_MAX; i++)
-		if (hs_pending_is(&l->pending[i], m->msg, m->len))
+		if (is_pending(&l->pending[i], now) &&
+		    hs_pending_is(&l->pending[i], m->msg, m->len))
 			return &l->pending[i];
 	return NULL;
 }
@@ -494,7 +500,7 @@ hello_input(
 		    l->conf.name, link_addr_text(&m->from->peer, peer));
 		return;
 	}
-	p = same_hello(l, m);
+	p = same_hello(l, m, now);
 	if (p != NULL)
 		answer_again(t, l, p, m->from, now);
 	else

@@ -348,6 +348,38 @@ START_TEST(keys_not_used_in_time_come_to_nothing)
 }
 END_TEST
 
+static const struct hs_pending *
+began_now(struct sim *s)
+{
+	struct link *l = sim_link(s, SERVER, 0);
+
+	for (size_t i = 0; i < LINK_PENDING_MAX; i++)
+		if (l->pending[i].used && l->pending[i].created_at == s->now)
+			return &l->pending[i];
+	return NULL;
+}
+
+/* The client gets an answer that it can use.  _i: it asks too late for it. */
+START_TEST(a_question_that_is_late_begins_a_handshake)
+{
+	struct sim_setup su = sim_setup(1);
+	struct held held = { 0 };
+	struct sim *s = sim_new(&su);
+	uint8_t hello[HS_LEN];
+
+	s->filter = hold_back;
+	s->filter_ctx = &held;
+	sim_for(s, SEC);
+	ck_assert_ptr_nonnull(held.d);
+	memcpy(hello, sim_link(s, SERVER, 0)->pending[0].hello, HS_LEN);
+	sim_for(s, _i == 0 ? 13 * SEC : 15 * SEC);
+	sim_inject(s, SERVER, 0, &held.d->src, hello, HS_LEN);
+	ck_assert_int_eq(began_now(s) != NULL, _i == 1);
+	free(held.d);
+	sim_free(s);
+}
+END_TEST
+
 static bool
 drop_all(struct sim *s, void *ctx, struct sim_dgram *d)
 {
@@ -395,6 +427,8 @@ sim_rekey_suite(void)
 	tcase_add_loop_test(tc, reordering_and_copies_lose_no_packet, 0, 6);
 	tcase_add_test(tc, a_lost_auth_is_repeated);
 	tcase_add_loop_test(tc, keys_not_used_in_time_come_to_nothing, 0, 2);
+	tcase_add_loop_test(
+	    tc, a_question_that_is_late_begins_a_handshake, 0, 2);
 	tcase_add_test(tc, keys_are_renewed_every_hour);
 	tcase_add_test(tc, keys_end_when_nothing_renews_them);
 	tcase_add_loop_test(
