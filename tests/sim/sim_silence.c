@@ -296,10 +296,10 @@ START_TEST(an_old_handshake_replaces_nobody)
 	uint64_t unknown = first ^ UINT64_C(1) << 41;
 	mono_t before = s->now;
 
-	sim_for(s, SEC);
+	sim_for(s, 3 * SEC);
 	learn(s, _i, second, s->now);
 	ck_assert_uint_eq(t->peer_instance, second);
-	t->watch.asked_at = before; /* it owes an answer */
+	t->watch.asked_at = before; /* it has long owed an answer */
 	learn(s, _i, unknown, s->now - 1);
 	ck_assert_uint_eq(t->peer_instance, second);
 	learn(s, _i, first, s->now - 1);
