@@ -49,6 +49,10 @@
 #define KEEP 0.97  /* of what the line delivered, after a drain */
 #define RAISE_GAP (50 * MS)
 #define START_GAP (25 * MS)
+#define FLAT_ROUNDS 4
+/* A tenth of at least so many: more than random loss, but for few lines. */
+#define DROPPED_OF 20
+#define DROPPED_PART 10
 #define START_PATIENCE (1 * NSEC_PER_SEC)
 #define FIRST_RTT (1 * MS) /* no line of an operator is shorter */
 /* This part of the rate less on the line that is the soonest: while a little
@@ -480,16 +484,27 @@ trim(struct rate *r, const struct rate_sample *s)
 		r->trim = left ? TRIM : TRIM_ALWAYS;
 }
 
-/* More does not bring more (BBR): a policer, or our CPU. */
+/* What the line cannot queue it drops, and we send it again: the sender in the
+ * tunnel sees nothing of that, and sends more and more. */
+static bool
+is_dropped(const struct rate *r)
+{
+	uint64_t sent = r->step.numbered, got = r->step.packets;
+
+	return sent >= DROPPED_OF && sent > got &&
+	       sent - got > sent / DROPPED_PART;
+}
+
+/* More does not bring more (BBR): a policer, a short queue, or our CPU. */
 static bool
 is_flat(struct rate *r, double Bps)
 {
-	if (Bps >= 1.25 * (double)r->found_Bps) {
+	if (Bps >= 1.25 * (double)r->found_Bps && !is_dropped(r)) {
 		r->found_Bps = (uint64_t)Bps;
 		r->flat = 0;
-	} else if (r->step.backlogged)
+	} else if (r->step.backlogged || is_dropped(r))
 		r->flat++;
-	return r->flat >= 4;
+	return r->flat >= FLAT_ROUNDS;
 }
 
 /* Lets what arrives double each round trip, and is ahead of it: a sender in
@@ -508,15 +523,19 @@ in_start(struct rate *r, const struct rate_sample *s, mono_t now)
 		r->return_Bps = (uint64_t)(Bps > most ? Bps : most);
 		return;
 	}
-	if (now < r->raise_at || !(r->step.backlogged || is_half_used(r)))
+	if (now < r->raise_at ||
+	    !(r->step.backlogged || is_half_used(r) || is_dropped(r)))
 		return;
 	r->raise_at = now + mono_later(s->rtt, START_GAP);
 	if (is_flat(r, Bps)) {
-		r->line_Bps = r->found_Bps;
+		most = clamp((double)r->found_Bps, 0, (double)r->best_Bps);
+		r->line_Bps = (uint64_t)most;
 		r->phase = RATE_CRUISE;
 		set(r, most);
 		return;
 	}
+	if (is_dropped(r))
+		return;
 	set(r, clamp((r->step.backlogged ? 2 : 4) * Bps, (double)r->now_Bps,
 		   2 * (double)r->now_Bps));
 }

@@ -73,6 +73,8 @@ const struct bench_row bench_rows[] = {
 	{ "norate_uneq3", UNEQ3, .no_rates = true, .queue_ms = 300 },
 	{ "norate_far", .n = 2, .line = { LINE(50, 40), LINE(50, 40) },
 	    .no_rates = true, .queue_ms = 300 },
+	{ "norate_short", .n = 1, .line = { LINE(20, 20) }, .no_rates = true,
+	    .queue_ms = 10 },
 	{ "blackhole_eq2", EQ2, .scenario = bench_blackhole },
 	{ "blackhole_uneq3", UNEQ3, .scenario = bench_blackhole },
 	{ "heal", EQ2, .scenario = bench_heal },

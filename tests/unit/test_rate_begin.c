@@ -188,6 +188,23 @@ START_TEST(does_not_hold_up_a_sender_in_slow_start)
 }
 END_TEST
 
+/* Nothing waits here then, and the delay says nothing. */
+START_TEST(a_line_that_drops_what_it_cannot_queue_ends_the_search)
+{
+	srand48(1);
+	line_init(&line, 0, 20 * MBIT, 20 * MS);
+	line.buffer = 10 * MS;
+	line.app_Bps = 15 * MBIT;
+	line_run(&line, 2 * SEC);
+	line.app_Bps = 30 * MBIT;
+	line_run(&line, 3 * SEC);
+	ck_assert_int_eq(rate_looks_until(&line.rate), 0);
+	line_watch_for(&line, 10 * SEC);
+	ck_assert(line.rate_max < 1.5 * 20 * MBIT);
+	ck_assert(line_delivered_Bps(&line) > 0.9 * 20 * MBIT);
+}
+END_TEST
+
 START_TEST(a_promise_of_the_file_floods_no_line_that_is_used)
 {
 	srand48(1);
@@ -230,6 +247,8 @@ rate_begin_suite(void)
 	tcase_add_test(tc, finds_the_rate_through_jitter);
 	tcase_add_test(tc, follows_a_line_of_unknown_rate);
 	tcase_add_test(tc, does_not_hold_up_a_sender_in_slow_start);
+	tcase_add_test(
+	    tc, a_line_that_drops_what_it_cannot_queue_ends_the_search);
 	tcase_add_test(tc, a_promise_of_the_file_floods_no_line_that_is_used);
 	tcase_add_test(tc, a_promise_that_is_kept_is_used_within_seconds);
 	suite_add_tcase(s, tc);
