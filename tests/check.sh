@@ -11,14 +11,15 @@
 # the tree is not touched and several runs do not meet.
 set -u
 
-# name, may it run beside others, what it needs from deps.sh, what it does
+# name, may it run beside others, what it needs from deps.sh, what it does; the
+# longest are begun first
 stages=(
 "gcc	beside	build,unit		gcc builds everything without a warning"
+"asan	beside	build,unit		unit tests and sim under ASan and UBSan"
 "s390x	beside	build,unit,s390x	big endian: daemon and unit tests"
 "i386	beside	build,unit,i386		32 bit: daemon and unit tests"
 "unit	beside	build,unit		unit tests"
 "sim	beside	build,unit		two tunnels in virtual time"
-"asan	beside	build,unit		unit tests and sim under ASan and UBSan"
 "asan-net	beside	build,unit,lab,net	the daemon in network namespaces, sanitized"
 "net	beside	build,unit,lab,net	the daemon in network namespaces"
 "lint	beside	lint			layout, scripts, manual pages, layers"
@@ -93,9 +94,14 @@ cross() # ARCH
 
 stage_asan()
 {
-	# A twentieth of the random worlds: sanitized ones are slow.
+	local status=0
+	# A twentieth of the random worlds: sanitized ones are slow, and so is
+	# a sanitized process that forks, with all its memory's shadow.
 	export CK_TIMEOUT_MULTIPLIER=10 SIM_WORLDS=5
-	build_asan && programs asan "${units[@]}" tests/sim/sim
+	build_asan || return
+	programs asan "${units[@]}" || status=1
+	CK_FORK=no programs asan tests/sim/sim || status=1
+	return $status
 }
 
 # The corpora, and from there a short way into the unknown, the same one each

@@ -34,10 +34,12 @@ replace(struct tunnel *t, uint64_t instance, mono_t now)
 	struct peer_watch *w = &t->watch;
 
 	if (t->peer_instance != 0) {
+		log_info(was_replaced(w, instance)
+			     ? "bond: the peer's former process is back"
+			     : "bond: the peer has started anew");
 		if (!was_replaced(w, t->peer_instance))
 			w->replaced[w->nreplaced++ % PEER_REPLACED_MAX] =
 			    t->peer_instance;
-		log_info("bond: the peer has started anew");
 	}
 	t->peer_instance = instance;
 	reseq_reset(t->reseq, now);
