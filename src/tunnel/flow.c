@@ -211,14 +211,15 @@ classify_ip(struct pktbuf *pb, unsigned version, const struct flow_key *key)
 	return 0;
 }
 
-static int
-classify_frame(struct pktbuf *pb, const struct flow_key *key)
+/* Where what the frame carries begins, and its type; 0: it is cut short. */
+static size_t
+frame_payload(const struct pktbuf *pb, uint16_t *ethertype)
 {
 	size_t offset = ETHER_LEN;
 	uint16_t type;
 
 	if (pb->len < ETHER_LEN)
-		return -1;
+		return 0;
 	type = get_be16(pb->data + 12);
 	for (int tags = 0;
 	     tags < VLAN_TAGS_MAX &&
@@ -228,6 +229,18 @@ classify_frame(struct pktbuf *pb, const struct flow_key *key)
 		type = get_be16(pb->data + offset + 2);
 		offset += VLAN_LEN;
 	}
+	*ethertype = type;
+	return offset;
+}
+
+static int
+classify_frame(struct pktbuf *pb, const struct flow_key *key)
+{
+	uint16_t type;
+	size_t offset = frame_payload(pb, &type);
+
+	if (offset == 0)
+		return -1;
 	pb->l3_offset = (uint8_t)offset;
 	if (type == ETHERTYPE_IP4 && classify_ip(pb, 4, key) == 0)
 		return 0;
@@ -250,6 +263,25 @@ flow_classify(struct pktbuf *pb, bool tap, const struct flow_key *key)
 	if (pb->len == 0)
 		return -1;
 	return classify_ip(pb, pb->data[0] >> 4, key);
+}
+
+uint32_t
+flow_length(const struct pktbuf *pb, bool tap)
+{
+	uint16_t type = 0;
+	size_t offset = tap ? frame_payload(pb, &type) : 0, len;
+	const uint8_t *ip = pb->data + offset;
+	unsigned version;
+
+	if ((tap && type != ETHERTYPE_IP4 && type != ETHERTYPE_IP6) ||
+	    pb->len < offset + IP4_LEN)
+		return 0;
+	version = ip[0] >> 4;
+	len = version == 4 ? get_be16(ip + 2) : IP6_LEN + get_be16(ip + 4);
+	if ((version != 4 && version != 6) || len < IP4_LEN ||
+	    offset + len > pb->len)
+		return 0;
+	return (uint32_t)(offset + len);
 }
 
 static void

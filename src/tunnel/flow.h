@@ -38,6 +38,9 @@ struct flow_info {
 int flow_classify(struct pktbuf *pb, bool tap, const struct flow_key *key);
 /* The addresses and ports of a classified packet; -1 if it has none. */
 int flow_info(const struct pktbuf *pb, struct flow_info *info);
+/* The bytes of a packet as its IP header has it, with what is before that, or
+ * 0: none is there, or they are more than pb has. */
+uint32_t flow_length(const struct pktbuf *pb, bool tap);
 /* Sets CE on an ECN-capable packet (IPv4 checksum kept right); false: it is
  * not ECN-capable and has to be dropped instead. */
 bool flow_mark_ce(struct pktbuf *pb);

@@ -75,6 +75,8 @@ link_close(struct tunnel *t, struct link *l, const char *reason, mono_t now)
 		link_set_down(t, l, reason, now);
 	link_forget_keys(l);
 	retain_clear(&l->retain, t->pool);
+	parity_drop(&l->parity_tx, t->pool);
+	parity_forget(&l->parity_rx, t->pool);
 	memset(l, 0, sizeof(*l));
 }
 
@@ -82,6 +84,8 @@ void
 link_forget_traffic(struct tunnel *t, struct link *l)
 {
 	retain_clear(&l->retain, t->pool);
+	parity_drop(&l->parity_tx, t->pool);
+	parity_forget(&l->parity_rx, t->pool);
 	l->stats.lost_before += l->meter.lost;
 	l->stats.reordered_before += l->meter.reordered;
 	meter_reset(&l->meter);
@@ -331,6 +335,7 @@ send_packet(struct tunnel *t, struct link *l, struct pktbuf *pb, bool retained,
 
 	if (!seal(t, l, &l->cur, &o, now))
 		return false;
+	parity_sent(t, l, l->tx_seq - 1, &o.in, pb, now);
 	t->stats.tx_data++;
 	return true;
 }
@@ -381,6 +386,25 @@ link_send_copy(struct tunnel *t, struct link *l, struct pktbuf *pb, mono_t now)
 {
 	if (send_packet(t, l, pb, false, now))
 		l->stats.copies++;
+}
+
+void
+link_send_parity(struct tunnel *t, struct link *l, mono_t now)
+{
+	struct parity_tx *p = &l->parity_tx;
+	struct outgoing o = {
+		.type = WIRE_PARITY,
+		.in = p->in,
+		.packet = p->sum->data,
+		.len = p->sum->len,
+		.path = &l->path,
+	};
+
+	o.in.stamp = wire_stamp(now);
+	o.in.flags |=
+	    (uint8_t)((l->tx_seq - p->first) << WIRE_PARITY_SHIFT);
+	if (seal(t, l, &l->cur, &o, now))
+		l->stats.parity++;
 }
 
 void

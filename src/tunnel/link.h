@@ -19,6 +19,7 @@
 #include "tunnel/loss.h"
 #include "tunnel/meter.h"
 #include "tunnel/pacer.h"
+#include "tunnel/parity.h"
 #include "tunnel/pktbuf.h"
 #include "tunnel/rate.h"
 #include "tunnel/retain.h"
@@ -52,6 +53,8 @@ struct link_stats {
 	uint64_t lost;		/* packets sent that the peer missed */
 	uint64_t resent;	/* packets that it carried once more */
 	uint64_t copies;	/* sent to see whether it works */
+	uint64_t parity;	/* packets sent, of others xored */
+	uint64_t restored;	/* lost packets that the peer's were good for */
 	uint64_t trials;	/* times it had to prove itself */
 	uint64_t held;		/* packets it brought that had to wait, */
 	uint64_t late;		/* that others had ceased to wait for, */
@@ -124,6 +127,8 @@ struct link {
 	struct priority_meter priority; /* what went ahead of the queue */
 	struct retain retain;		/* sent, not yet acknowledged */
 	struct meter meter;		/* received, for our reports */
+	struct parity_tx parity_tx;	/* sent since the last one */
+	struct parity_rx parity_rx;	/* received lately */
 	struct delay delay;		/* one way, as the peer reports it */
 	mono_t delay_est;		/* the same beside the other links' */
 	struct fq_ahead ahead_of; /* its packets: what faster links bring */
@@ -208,6 +213,8 @@ void link_send_data(
 /* The same once more, to see whether the line works. */
 void link_send_copy(
     struct tunnel *t, struct link *l, struct pktbuf *pb, mono_t now);
+/* The parity of what it carried lately. */
+void link_send_parity(struct tunnel *t, struct link *l, mono_t now);
 /* A report of the peer: how fast packets arrive; span is the peer's time since
  * the one before, 0 for the first. */
 void link_take_rate(struct tunnel *t, struct link *l,

@@ -264,6 +264,21 @@ resequence(struct tunnel *t, struct link *l, struct pktbuf *pb,
 	count_fate(l, reseq_input(t->reseq, pb, now));
 }
 
+/* What it stands for may be missing. */
+static void
+parity_input(
+    struct tunnel *t, struct link *l, struct link_arrival *a, mono_t now)
+{
+	struct pktbuf *pb = parity_restore(&l->parity_rx, t->pool, a->h.seq,
+	    &a->in, a->packet, a->len, t->conf->tuntap == TUNTAP_TAP, now);
+
+	if (pb == NULL)
+		return;
+	l->stats.restored++;
+	t->stats.restored++;
+	resequence(t, l, pb, &a->in, now);
+}
+
 static void
 count_bad(struct link *l, enum session_result r)
 {
@@ -293,7 +308,7 @@ unseal(struct link *l, struct pktbuf *pb, struct link_arrival *a, mono_t now)
 	enum session_result r;
 
 	if (wire_get_header(&a->h, pb->data, pb->len) == -1 ||
-	    (a->h.type != WIRE_DATA && a->h.type != WIRE_CONTROL)) {
+	    !wire_is_sealed(a->h.type)) {
 		l->stats.drop_malformed++;
 		return false;
 	}
@@ -311,7 +326,7 @@ unseal(struct link *l, struct pktbuf *pb, struct link_arrival *a, mono_t now)
 		count_bad(l, r);
 		return false;
 	}
-	if (a->h.type == WIRE_DATA)
+	if (a->h.type != WIRE_CONTROL)
 		a->in.control = 0;
 	return true;
 }
@@ -342,13 +357,18 @@ sealed_input(struct tunnel *t, struct link *l, struct pktbuf *pb,
 		return false;
 	}
 	peer_heard(t);
-	if (a.h.type == WIRE_CONTROL) {
-		reseq_heard(t->reseq, l->wire_id, a.in.stamp, now);
-		link_control(t, l, &a, now);
-		return false;
-	}
 	pb->data = a.packet;
 	pb->len = (uint32_t)a.len;
+	parity_heard(&l->parity_rx, t->pool, a.h.seq, &a.in,
+	    a.h.type == WIRE_DATA ? pb : NULL, now);
+	if (a.h.type != WIRE_DATA) {
+		reseq_heard(t->reseq, l->wire_id, a.in.stamp, now);
+		if (a.h.type == WIRE_CONTROL)
+			link_control(t, l, &a, now);
+		else
+			parity_input(t, l, &a, now);
+		return false;
+	}
 	feedback_heard_data(t, l, (uint32_t)a.outer_bytes, now);
 	resequence(t, l, pb, &a.in, now);
 	return true;

@@ -47,8 +47,10 @@ cap(struct pacer *p, mono_t now)
 	if (excess <= 0)
 		return;
 	p->due_at += excess;
-	if (!p->backlogged)
+	if (!p->backlogged) {
+		p->idle = mono_earlier(p->idle + excess, PACER_IDLE_MAX);
 		return;
+	}
 	p->late += excess;
 	if (p->late > PACER_LATE_MAX)
 		p->late = PACER_LATE_MAX;
@@ -81,6 +83,20 @@ pacer_charge(struct pacer *p, size_t len, mono_t now)
 		repaid = p->late;
 	p->late -= repaid;
 	p->due_at += cost - repaid;
+}
+
+bool
+pacer_use_idle(struct pacer *p, size_t len, mono_t now)
+{
+	mono_t cost = pacer_cost(p, len);
+
+	if (p->rate_Bps == 0)
+		return true;
+	cap(p, now);
+	if (cost > p->idle)
+		return false;
+	p->idle -= cost;
+	return true;
 }
 
 void

@@ -21,6 +21,7 @@
 
 #define PACER_DEPTH (1 * NSEC_PER_MSEC)
 #define PACER_LATE_MAX (5 * NSEC_PER_MSEC)
+#define PACER_IDLE_MAX (50 * NSEC_PER_MSEC)
 
 struct pacer {
 	uint64_t rate_Bps;	 /* 0: not limited */
@@ -29,6 +30,7 @@ struct pacer {
 	uint64_t remainder; /* of a ns not yet charged, in 1 / rate_Bps */
 	mono_t due_at;	    /* when the credit is 0 again; later: debt */
 	mono_t late;	    /* lateness to be repaid */
+	mono_t idle;	    /* credit that nobody wanted */
 	bool backlogged;    /* packets waited when the credit ran out */
 };
 
@@ -41,6 +43,9 @@ void pacer_set_rate(
 bool pacer_ready(struct pacer *p, mono_t now);
 /* Debits a packet of len outer IP bytes; priority packets may run into debt. */
 void pacer_charge(struct pacer *p, size_t len, mono_t now);
+/* May a packet be sent that others would not be delayed for in the long run, as
+ * the link was idle for so long?  Debits that. */
+bool pacer_use_idle(struct pacer *p, size_t len, mono_t now);
 /* The caller had more to send when the credit ran out (or had not): only then
  * is lateness repaid. */
 void pacer_set_backlogged(struct pacer *p, bool backlogged);

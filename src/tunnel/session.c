@@ -147,7 +147,7 @@ session_seal(struct session *s, enum wire_type type, uint64_t seq,
 	size_t plain_len = WIRE_INNER_LEN + len;
 
 	if (!s->used || seq > WIRE_SEQ_MAX || len > UINT16_MAX ||
-	    (type != WIRE_DATA && type != WIRE_CONTROL))
+	    !wire_is_sealed((uint8_t)type))
 		return 0;
 	wire_put_header(out, &h);
 	wire_put_inner(plain, type == WIRE_CONTROL, inner);
@@ -186,7 +186,7 @@ session_open(struct session *s, const struct wire_header *h, uint8_t *dgram,
 	*packet = NULL;
 	*packet_len = 0;
 	if (!s->used || len < overhead || len > UINT16_MAX ||
-	    (h->type != WIRE_DATA && h->type != WIRE_CONTROL))
+	    !wire_is_sealed(h->type))
 		return SESSION_MALFORMED;
 	if (!authentic(s, h, dgram, len - overhead + WIRE_INNER_LEN))
 		return SESSION_BAD_AUTH;

@@ -69,7 +69,7 @@ size_t session_overhead(const struct session *s);
  * packet (not in place), tag.  The WIRE_INNER_LEN bytes before packet are
  * scratch (headroom): the inner header is written there so that one pass
  * encrypts both.  Returns its length, 0 when libcrypto fails, seq is above
- * WIRE_SEQ_MAX or type is neither DATA nor CONTROL.
+ * WIRE_SEQ_MAX or type is none that is sealed.
  */
 size_t session_seal(struct session *s, enum wire_type type, uint64_t seq,
     const struct wire_inner *inner, uint8_t *packet, size_t len, uint8_t *out);

@@ -264,7 +264,7 @@ static bool
 pump(struct tunnel *t, mono_t now)
 {
 	size_t n = 0;
-	bool waiting;
+	bool waiting, wanted;
 
 	for (unsigned i = 0; i < LINKS_MAX; i++)
 		t->links[i].starved = false;
@@ -276,8 +276,9 @@ pump(struct tunnel *t, mono_t now)
 
 		if (!l->in_use)
 			continue;
-		pacer_set_backlogged(&l->pacer, waiting);
-		l->idled |= !waiting || !sched_is_worth_it(t, l);
+		wanted = waiting && sched_is_worth_it(t, l);
+		pacer_set_backlogged(&l->pacer, wanted);
+		l->idled |= !wanted;
 	}
 	return n == PUMP_MAX && waiting;
 }
@@ -321,6 +322,8 @@ tunnel_run(struct tunnel *t, mono_t now)
 	arq_flush_skips(t, now);
 	if (more)
 		return now;
+	/* Of what nobody wants. */
+	next = mono_earlier(next, parity_run(t, now));
 	if (arq_waits(t))
 		next = mono_earlier(
 		    next, sched_again_at(t, TAILQ_FIRST(&t->arq.again), now));

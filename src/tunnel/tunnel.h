@@ -60,6 +60,7 @@ struct tunnel_stats {
 	uint64_t drop_no_memory;
 	uint64_t drop_device; /* refused by our own device */
 	uint64_t demoted;     /* priority packets beyond their share */
+	uint64_t restored;    /* received: made of the others of a group */
 };
 
 struct tunnel {

@@ -109,8 +109,11 @@ tunnel_free(struct tunnel *t)
 		session_clear(&t->links[i].cur);
 		session_clear(&t->links[i].prev);
 		link_hs_reset(&t->links[i]);
-		if (t->pool != NULL)
-			retain_clear(&t->links[i].retain, t->pool);
+		if (t->pool == NULL)
+			continue;
+		retain_clear(&t->links[i].retain, t->pool);
+		parity_drop(&t->links[i].parity_tx, t->pool);
+		parity_forget(&t->links[i].parity_rx, t->pool);
 	}
 	if (t->pool != NULL)
 		arq_purge(t);

@@ -18,14 +18,20 @@ wire_put_header(uint8_t out[WIRE_HEADER_LEN], const struct wire_header *h)
 	put_be48(out + 2, h->seq);
 }
 
+bool
+wire_is_sealed(uint8_t type)
+{
+	return type >= WIRE_DATA && type <= WIRE_PARITY;
+}
+
 int
 wire_get_header(struct wire_header *h, const uint8_t *p, size_t len)
 {
 	*h = (struct wire_header){ 0 };
-	if (len < WIRE_HEADER_LEN || p[0] < WIRE_HELLO || p[0] > WIRE_CONTROL)
+	if (len < WIRE_HEADER_LEN || p[0] < WIRE_HELLO || p[0] > WIRE_PARITY)
 		return -1;
 	h->type = p[0];
-	if (h->type == WIRE_DATA || h->type == WIRE_CONTROL) {
+	if (wire_is_sealed(h->type)) {
 		h->epoch = p[1];
 		h->seq = get_be48(p + 2);
 	}

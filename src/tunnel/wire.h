@@ -2,7 +2,7 @@
  * The wire format.  Big endian, through helpers only: no struct is ever laid
  * over a packet, so that 32-bit, 64-bit, little and big endian agree.
  *
- * Sealed packet (types DATA and CONTROL):
+ * Sealed packet (types DATA, CONTROL and PARITY):
  *   0   1  type        clear, authenticated
  *   1   1  key epoch   clear, authenticated
  *   2   6  link sequence, also the nonce: clear, authenticated
@@ -41,7 +41,8 @@ enum wire_type {
 	WIRE_REJECT,	/* server to client: settings do not match */
 	WIRE_AUTH,	/* cipher none: the client's answer to the challenge */
 	WIRE_DATA,
-	WIRE_CONTROL
+	WIRE_CONTROL,
+	WIRE_PARITY /* of the DATA packets before it, see parity.h */
 };
 
 /* Flags of the inner header. */
@@ -49,6 +50,11 @@ enum wire_type {
 #define WIRE_F_PRIORITY 0x02	 /* bucket space of its own */
 #define WIRE_F_AHEAD 0x04	 /* left before those before it */
 #define WIRE_F_ECHO 0x08	 /* CONTROL: echo_stamp is valid */
+/* PARITY: the flags below are xored, those above say how many link sequences
+ * before its own it is for. */
+#define WIRE_PARITY_FLAGS 0x0f
+#define WIRE_PARITY_SHIFT 4
+#define WIRE_PARITY_SPAN 15
 
 /* What a CONTROL packet is; in its inner header. */
 enum wire_control {
@@ -69,8 +75,8 @@ struct wire_header {
 	uint64_t seq; /* 48 bits */
 };
 
-/* The encrypted 8 bytes.  DATA: bucket 10, bucket_seq 22, stamp 20, prev_link
- * 4, flags 8 bits.  CONTROL: control 4, echo_held 8, echo_stamp 20, stamp 20,
+/* The encrypted 8 bytes.  DATA, PARITY: bucket 10, bucket_seq 22, stamp 20,
+ * prev_link 4, flags 8 bits.  CONTROL: control 4, echo_held 8, echo_stamp 20, stamp 20,
  * link 4, flags 8. */
 struct wire_inner {
 	uint16_t bucket;
@@ -91,6 +97,8 @@ struct wire_counts {
 #define WIRE_COUNTS_LEN 16
 
 void wire_put_header(uint8_t out[WIRE_HEADER_LEN], const struct wire_header *h);
+/* Has it a sequence, and needs keys? */
+bool wire_is_sealed(uint8_t type);
 /* -1 when len is too short or the type is unknown. */
 int wire_get_header(struct wire_header *h, const uint8_t *p, size_t len);
 void wire_put_inner(

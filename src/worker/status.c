@@ -67,6 +67,8 @@ static const struct count link_counts[] = {
 	LINK(stats.lost, "lost"),
 	LINK(stats.resent, "resent"),
 	LINK(stats.copies, "copies"),
+	LINK(stats.parity, "parity"),
+	LINK(stats.restored, "restored"),
 	LINK(stats.trials, "trials"),
 	LINK(stats.held, "held"),
 	LINK(stats.late, "late"),
@@ -99,6 +101,7 @@ static const struct count bond_counts[] = {
 	BOND(stats.rx_packets, "rx_packets"),
 	BOND(stats.tx_data, "tx_data"),
 	BOND(stats.demoted, "demoted"),
+	BOND(stats.restored, "restored"),
 	BOND(stats.fragmented, "fragmented"),
 };
 

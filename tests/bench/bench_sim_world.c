@@ -273,11 +273,15 @@ show_lines(struct bench_world *w, int end, const uint64_t *before)
 		const struct link *l = sim_link(w->s, end, i);
 
 		printf("      line %u: %6.2f Mbit/s, %llu queue drops, srtt "
-		       "%.1f ms, credit for %.2f Mbit/s%s\n",
+		       "%.1f ms, credit for %.2f Mbit/s%s; lost %llu, parity "
+		       "%llu, restored %llu\n",
 		    w->line_of[i], (double)(d->bytes - before[i]) / MBIT,
 		    (unsigned long long)d->queue_drops,
 		    (double)l->srtt / (double)MSEC,
-		    (double)l->pacer.rate_Bps / MBIT, l->up ? "" : ", down");
+		    (double)l->pacer.rate_Bps / MBIT, l->up ? "" : ", down",
+		    (unsigned long long)l->stats.lost,
+		    (unsigned long long)l->stats.parity,
+		    (unsigned long long)sim_link(w->s, !end, i)->stats.restored);
 	}
 }
 

@@ -30,6 +30,12 @@ sim_refused(const struct sim_end *e)
 	return n;
 }
 
+uint64_t
+sim_restored(const struct sim_end *e)
+{
+	return e->gone_restored + (e->t != NULL ? e->t->stats.restored : 0);
+}
+
 /* Inner packets that the engine took and did not send. */
 uint64_t
 sim_dropped(const struct sim_end *e)
@@ -88,9 +94,10 @@ check_end(struct sim *s, int end)
 		lost += d->data_lost;
 		arrived += d->data_arrived;
 	}
+	ck_assert_uint_ge(data + copied, lost + arrived);
+	arrived += sim_restored(other);
 	seen = sim_handing_over(s);
 	ck_assert_uint_eq(sealed, data);
-	ck_assert_uint_ge(data + copied, lost + arrived);
 	ck_assert_uint_ge(arrived + seen, other->delivered);
 	ck_assert_uint_le(
 	    arrived, other->delivered + seen + sim_refused(other));

@@ -126,6 +126,7 @@ struct sim_end {
 	uint64_t refused;   /* datagrams dropped by engines that are gone */
 	uint64_t gone_sent; /* inner packets sent by engines that are gone */
 	uint64_t gone_data; /* DATA sealed by them, resends too */
+	uint64_t gone_restored; /* packets that they made of parity */
 	bool bond_up;
 	uint64_t events[TUNNEL_BOND_DOWN + 1];
 };
@@ -235,6 +236,8 @@ uint64_t sim_handing_over(const struct sim *s);
 void sim_check(struct sim *s);
 /* Datagrams that the end's engines did not take, or took and lost. */
 uint64_t sim_refused(const struct sim_end *e);
+/* Packets that no line brought to the end, but the parity of others. */
+uint64_t sim_restored(const struct sim_end *e);
 /* Inner packets that the end's engines took and did not send. */
 uint64_t sim_dropped(const struct sim_end *e);
 

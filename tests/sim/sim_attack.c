@@ -305,7 +305,8 @@ flip(struct sim *s, void *ctx, struct sim_dgram *d)
 	size_t *flips = ctx;
 	size_t bit = sim_random(&s->random) % (d->len * 8);
 
-	if (d->data[0] != WIRE_DATA && sim_random(&s->random) % 4 != 0)
+	if (d->data[0] != WIRE_DATA && d->data[0] != WIRE_PARITY &&
+	    sim_random(&s->random) % 4 != 0)
 		return true;
 	d->data[bit / 8] ^= (uint8_t)(1U << bit % 8);
 	(*flips)++;

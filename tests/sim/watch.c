@@ -218,10 +218,14 @@ on_packet(struct sim *s, struct sim_flow *f, int at, const struct sim_packet *p)
 {
 	struct watch *w = current;
 	struct watch_flow *wf = &w->flows[f->id];
-	const struct watch_packet *wp = packet_of(w, p->id);
+	struct watch_packet *wp = packet_of(w, p->id);
 
 	WATCH_MUST(w, wp->sends > 0);
-	WATCH_MUST(w, wp->arrived_at != 0);
+	if (wp->arrived_at == 0) {
+		wp->arrived_at = s->now;
+		WATCH_MUST(
+		    w, ++w->restored[at] <= sim_restored(&s->end[at]));
+	}
 	if (wf->got_at[at] == 0)
 		wf->first[at] = p->id;
 	if (p->id < wf->highest[at])

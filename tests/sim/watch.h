@@ -53,6 +53,7 @@ struct watch {
 	uint64_t first_bytes[2], again_bytes[2]; /* inner */
 	uint64_t urgent_bytes[2];		 /* of these, again */
 	uint64_t reordered;
+	uint64_t restored[2]; /* that no line has brought */
 	mono_t waited;	   /* longest, after the last copy had left */
 	mono_t hole_waits; /* longest, for one hole */
 };

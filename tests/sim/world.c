@@ -486,6 +486,7 @@ bury(struct sim *s, int end)
 	e->refused = sim_refused(e);
 	e->gone_sent += e->t->stats.tx_packets;
 	e->gone_data += e->t->stats.tx_data;
+	e->gone_restored += e->t->stats.restored;
 	tunnel_free(e->t);
 	e->t = NULL;
 	e->run_at = MONO_NEVER;

@@ -1,0 +1,251 @@
+/*
+ * A group is all DATA packets with the WIRE_PARITY_SPAN link sequences before
+ * that of its parity, or fewer.  The peer keeps the latest packets by reference
+ * while parity comes; what it has not got of a group is either the packet to be
+ * made, or a CONTROL packet: then the sum of the others is nothing.
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "tunnel/flow.h"
+#include "tunnel/link.h"
+#include "tunnel/pacer.h"
+#include "tunnel/parity.h"
+#include "tunnel/tunnel.h"
+
+#define FRAME_EXTRA 22 /* Ethernet header with two VLAN tags */
+
+static void
+xor_bytes(uint8_t *to, const uint8_t *from, size_t len)
+{
+	uint64_t a, b;
+
+	for (; len >= sizeof(a); len -= sizeof(a)) {
+		memcpy(&a, to, sizeof(a));
+		memcpy(&b, from, sizeof(b));
+		a ^= b;
+		memcpy(to, &a, sizeof(a));
+		to += sizeof(a);
+		from += sizeof(b);
+	}
+	while (len-- > 0)
+		*to++ ^= *from++;
+}
+
+/* The stamp stays: each packet, and their parity, has its own. */
+static void
+xor_inner(struct wire_inner *to, const struct wire_inner *from)
+{
+	to->bucket ^= from->bucket;
+	to->bucket_seq ^= from->bucket_seq;
+	to->link ^= from->link;
+	to->flags ^= from->flags;
+}
+
+/* --- out --- */
+
+void
+parity_drop(struct parity_tx *p, struct pktbuf_pool *pool)
+{
+	pktbuf_free(pool, p->sum);
+	*p = (struct parity_tx){ 0 };
+}
+
+static bool
+is_wanted(const struct link *l)
+{
+	return loss_meter_value(&l->tx_loss) > PARITY_LOSS_MIN;
+}
+
+/* The more is lost the smaller. */
+static unsigned
+group_size(const struct link *l)
+{
+	double n = PARITY_LOSSES / loss_meter_value(&l->tx_loss);
+
+	if (n >= WIRE_PARITY_SPAN)
+		return WIRE_PARITY_SPAN;
+	return n < 1 ? 1 : (unsigned)n;
+}
+
+/* A resend takes two delays and more. */
+static mono_t
+age_max(const struct tunnel *t)
+{
+	return mono_later(t->delay_min / 4, PARITY_AGE_MIN);
+}
+
+/* The rest of the group, if it has to wait for one, is too late. */
+static void
+finish(struct tunnel *t, struct link *l, mono_t now)
+{
+	struct parity_tx *p = &l->parity_tx;
+	size_t len = tunnel_outer_len(
+	    p->sum->len + session_overhead(&l->cur), &l->path.peer);
+
+	if (pacer_use_idle(&l->pacer, len, now))
+		link_send_parity(t, l, now);
+	parity_drop(p, t->pool);
+}
+
+static bool
+begin(struct tunnel *t, struct parity_tx *p, uint64_t seq, mono_t now)
+{
+	struct pktbuf *sum =
+	    pktbuf_alloc(t->pool, t->mtu_bytes + FRAME_EXTRA);
+
+	if (sum == NULL)
+		return false;
+	*p = (struct parity_tx){ .sum = sum, .first = seq, .began_at = now };
+	return true;
+}
+
+void
+parity_sent(struct tunnel *t, struct link *l, uint64_t seq,
+    const struct wire_inner *in, const struct pktbuf *pb, mono_t now)
+{
+	struct parity_tx *p = &l->parity_tx;
+	struct pktbuf *sum;
+	size_t old;
+
+	if (!is_wanted(l) ||
+	    (p->sum != NULL && seq - p->first >= WIRE_PARITY_SPAN))
+		parity_drop(p, t->pool);
+	if (!is_wanted(l) || (p->sum == NULL && !begin(t, p, seq, now)))
+		return;
+	sum = p->sum;
+	if (pb->len > sum->size) {
+		parity_drop(p, t->pool);
+		return;
+	}
+	old = mono_earlier(sum->len, pb->len);
+	xor_bytes(sum->data, pb->data, old);
+	if (pb->len > sum->len) {
+		memcpy(sum->data + old, pb->data + old, pb->len - old);
+		sum->len = pb->len;
+	}
+	xor_inner(&p->in, in);
+	if (++p->n >= group_size(l))
+		finish(t, l, now);
+}
+
+/* MONO_NEVER: there is none, or too many numbers have gone by. */
+static mono_t
+due_at(const struct tunnel *t, const struct link *l)
+{
+	const struct parity_tx *p = &l->parity_tx;
+
+	if (p->sum == NULL || !l->in_use || l->tx_seq - p->first > WIRE_PARITY_SPAN)
+		return MONO_NEVER;
+	return p->began_at + age_max(t);
+}
+
+mono_t
+parity_run(struct tunnel *t, mono_t now)
+{
+	mono_t next = MONO_NEVER;
+
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		struct link *l = &t->links[i];
+		mono_t due = due_at(t, l);
+
+		if (due <= now)
+			finish(t, l, now);
+		else
+			next = mono_earlier(next, due);
+	}
+	return next;
+}
+
+/* --- in --- */
+
+static struct parity_slot *
+slot_of(struct parity_rx *p, uint64_t seq)
+{
+	return &p->slots[seq % nitems_of(p->slots)];
+}
+
+void
+parity_forget(struct parity_rx *p, struct pktbuf_pool *pool)
+{
+	for (size_t i = 0; i < nitems_of(p->slots); i++)
+		pktbuf_free(pool, p->slots[i].pb);
+	*p = (struct parity_rx){ 0 };
+}
+
+void
+parity_heard(struct parity_rx *p, struct pktbuf_pool *pool, uint64_t seq,
+    const struct wire_inner *in, struct pktbuf *pb, mono_t now)
+{
+	struct parity_slot *s = slot_of(p, seq);
+
+	if (p->heard_at == 0 || seq < s->seq)
+		return;
+	if (now - p->heard_at > PARITY_IDLE) {
+		parity_forget(p, pool);
+		return;
+	}
+	pktbuf_free(pool, s->pb);
+	*s = (struct parity_slot){ .seq = seq, .pb = pb, .in = *in };
+	if (pb != NULL) {
+		pktbuf_ref(pb);
+		s->data = pb->data;
+		s->len = pb->len;
+	}
+}
+
+/* The number that is missing of a group; 0: none, or several. */
+static uint64_t
+missing(struct parity_rx *p, uint64_t first, uint64_t end)
+{
+	uint64_t found = 0;
+
+	for (uint64_t seq = first; seq < end; seq++) {
+		if (slot_of(p, seq)->seq == seq)
+			continue;
+		if (found != 0)
+			return 0;
+		found = seq;
+	}
+	return found;
+}
+
+/* Adds what has come; false: it cannot be of this sum. */
+static bool
+add_others(struct parity_rx *p, struct pktbuf *pb, struct wire_inner *in,
+    uint64_t first, uint64_t end)
+{
+	for (uint64_t seq = first; seq < end; seq++) {
+		const struct parity_slot *s = slot_of(p, seq);
+
+		if (s->seq != seq || s->pb == NULL)
+			continue;
+		if (s->len > pb->len)
+			return false;
+		xor_bytes(pb->data, s->data, s->len);
+		xor_inner(in, &s->in);
+	}
+	return true;
+}
+
+struct pktbuf *
+parity_restore(struct parity_rx *p, struct pktbuf_pool *pool, uint64_t seq,
+    struct wire_inner *in, const uint8_t *sum, size_t len, bool tap, mono_t now)
+{
+	uint64_t span = in->flags >> WIRE_PARITY_SHIFT, lost;
+	struct pktbuf *pb;
+
+	p->heard_at = now;
+	if (span >= seq || (lost = missing(p, seq - span, seq)) == 0 ||
+	    (pb = pktbuf_alloc(pool, len)) == NULL)
+		return NULL;
+	memcpy(pb->data, sum, len);
+	pb->len = (uint32_t)len;
+	in->flags &= WIRE_PARITY_FLAGS;
+	if (add_others(p, pb, in, seq - span, seq) &&
+	    (pb->len = flow_length(pb, tap)) != 0)
+		return pb;
+	pktbuf_free(pool, pb);
+	return NULL;
+}
