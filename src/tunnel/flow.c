@@ -265,6 +265,21 @@ flow_classify(struct pktbuf *pb, bool tap, const struct flow_key *key)
 	return classify_ip(pb, pb->data[0] >> 4, key);
 }
 
+uint8_t
+flow_proto(const struct pktbuf *pb, bool tap)
+{
+	uint16_t type = 0;
+	size_t offset = tap ? frame_payload(pb, &type) : 0;
+	const uint8_t *ip = pb->data + offset;
+	struct l4 l4;
+
+	if ((tap && type != ETHERTYPE_IP4 && type != ETHERTYPE_IP6) ||
+	    pb->len <= offset ||
+	    walk(ip[0] >> 4, ip, pb->len - offset, &l4) == -1)
+		return 0;
+	return l4.proto;
+}
+
 uint32_t
 flow_length(const struct pktbuf *pb, bool tap)
 {

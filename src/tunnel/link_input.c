@@ -257,7 +257,9 @@ resequence(struct tunnel *t, struct link *l, struct pktbuf *pb,
 	pb->bucket_seq = in->bucket_seq;
 	pb->priority = (in->flags & WIRE_F_PRIORITY) != 0;
 	pb->ahead = (in->flags & WIRE_F_AHEAD) != 0;
+	pb->proto = flow_proto(pb, t->conf->tuntap == TUNTAP_TAP);
 	pb->stamp = in->stamp;
+	pb->line_delay = l->meter.delay;
 	pb->link = l->wire_id;
 	pb->prev_link = in->link;
 	reseq_heard(t->reseq, l->wire_id, in->stamp, now);

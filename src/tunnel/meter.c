@@ -11,6 +11,13 @@
 #include "tunnel/meter.h"
 #include "tunnel/wire.h"
 
+/* Of the delay's mean: what a packet counts if it is the next one; after a
+ * pause it is the part that this is of PAUSE, so that a queue which has gone
+ * meanwhile is soon forgotten. */
+#define GAIN 16
+#define GAIN_PAUSE 2
+#define PAUSE (1 * NSEC_PER_SEC)
+
 /* Where no packet is late, the time that a gap is given is halved so often. */
 #define REORDER_HALF (10 * NSEC_PER_SEC)
 
@@ -153,6 +160,17 @@ meter_reset(struct meter *m)
 	m->left_at = MONO_NEVER;
 }
 
+static void
+note_delay(struct meter *m, uint32_t delay, mono_t since)
+{
+	int32_t part = GAIN;
+
+	if (since > PAUSE / GAIN)
+		part = since < PAUSE / GAIN_PAUSE ? (int32_t)(PAUSE / since)
+						  : GAIN_PAUSE;
+	m->delay = wire_delay_mean(m->delay, delay, part);
+}
+
 void
 meter_note(struct meter *m, uint64_t seq, uint32_t outer_bytes, uint32_t stamp,
     mono_t now)
@@ -162,11 +180,14 @@ meter_note(struct meter *m, uint64_t seq, uint32_t outer_bytes, uint32_t stamp,
 	if (!m->started) {
 		m->started = true;
 		m->first = m->floor = seq;
+		m->heard_at = now;
+		m->delay = wire_delay(stamp, now);
 	} else if (seq <= m->highest) {
 		note_late(m, seq, now);
 		return;
 	} else if (seq > m->highest + 1)
 		note_gap(m, seq, now);
+	note_delay(m, wire_delay(stamp, now), now - m->heard_at);
 	m->highest = seq;
 	m->heard_at = now;
 	if (seq - m->floor > REPORT_REACH)

@@ -39,6 +39,7 @@ struct meter {
 	uint32_t packets, bytes;
 	uint32_t owd_min, owd_last; /* of those that came in order */
 	bool owd_fresh;	 /* owd_min has a value since the last report */
+	uint32_t delay;	 /* smoothed, see wire_delay */
 	mono_t heard_at; /* when highest came */
 	mono_t data_at;	 /* when the latest data came; 0: none yet */
 	mono_t left_at;	 /* when the oldest hole was noticed for which the last

@@ -48,7 +48,7 @@ cap(struct pacer *p, mono_t now)
 		return;
 	p->due_at += excess;
 	if (!p->backlogged) {
-		p->idle = mono_earlier(p->idle + excess, PACER_IDLE_MAX);
+		p->idle = mono_earlier(p->idle + excess / 2, PACER_IDLE_MAX);
 		return;
 	}
 	p->late += excess;

@@ -55,7 +55,7 @@ parity_drop(struct parity_tx *p, struct pktbuf_pool *pool)
 static bool
 is_wanted(const struct link *l)
 {
-	return loss_meter_value(&l->tx_loss) > PARITY_LOSS_MIN;
+	return l->in_use && loss_meter_value(&l->tx_loss) > PARITY_LOSS_MIN;
 }
 
 /* The more is lost the smaller. */
@@ -66,7 +66,7 @@ group_size(const struct link *l)
 
 	if (n >= WIRE_PARITY_SPAN)
 		return WIRE_PARITY_SPAN;
-	return n < 1 ? 1 : (unsigned)n;
+	return n < 1 ? 1 : (unsigned)(n + 0.5);
 }
 
 /* A resend takes two delays and more. */
@@ -76,7 +76,7 @@ age_max(const struct tunnel *t)
 	return mono_later(t->delay_min / 4, PARITY_AGE_MIN);
 }
 
-/* The rest of the group, if it has to wait for one, is too late. */
+/* CONTROL packets may have used up its numbers. */
 static void
 finish(struct tunnel *t, struct link *l, mono_t now)
 {
@@ -84,7 +84,8 @@ finish(struct tunnel *t, struct link *l, mono_t now)
 	size_t len = tunnel_outer_len(
 	    p->sum->len + session_overhead(&l->cur), &l->path.peer);
 
-	if (pacer_use_idle(&l->pacer, len, now))
+	if (l->tx_seq - p->first <= WIRE_PARITY_SPAN &&
+	    pacer_use_idle(&l->pacer, len, now))
 		link_send_parity(t, l, now);
 	parity_drop(p, t->pool);
 }
@@ -130,17 +131,6 @@ parity_sent(struct tunnel *t, struct link *l, uint64_t seq,
 		finish(t, l, now);
 }
 
-/* MONO_NEVER: there is none, or too many numbers have gone by. */
-static mono_t
-due_at(const struct tunnel *t, const struct link *l)
-{
-	const struct parity_tx *p = &l->parity_tx;
-
-	if (p->sum == NULL || !l->in_use || l->tx_seq - p->first > WIRE_PARITY_SPAN)
-		return MONO_NEVER;
-	return p->began_at + age_max(t);
-}
-
 mono_t
 parity_run(struct tunnel *t, mono_t now)
 {
@@ -148,8 +138,10 @@ parity_run(struct tunnel *t, mono_t now)
 
 	for (unsigned i = 0; i < LINKS_MAX; i++) {
 		struct link *l = &t->links[i];
-		mono_t due = due_at(t, l);
+		mono_t due = l->parity_tx.began_at + age_max(t);
 
+		if (l->parity_tx.sum == NULL)
+			continue;
 		if (due <= now)
 			finish(t, l, now);
 		else

@@ -59,6 +59,7 @@ struct pktbuf {
 	uint32_t
 	    bucket_seq; /* in its bucket, given when it or a later one leaves */
 	uint32_t stamp; /* received: when the peer sent it */
+	uint32_t line_delay; /* received: the usual one of link */
 	uint8_t link;	/* received: the line that brought it */
 	uint8_t
 	    prev_link; /* that of the last before it in its turn; sent, too */

@@ -9,6 +9,7 @@
  */
 #include "config.h"
 
+#include <netinet/in.h>
 #include <stdlib.h>
 
 #include "tunnel/fq.h"
@@ -27,6 +28,10 @@
 #define EARLY_MIN (1 * NSEC_PER_MSEC)
 /* What it may cost to be wrong. */
 #define EARLY_MAX (100 * NSEC_PER_MSEC)
+/* So many packets of a TCP flow are its beginning, and those after a pause for
+ * which BBR remembers the least round trip. */
+#define BEGIN_PACKETS 32
+#define BEGIN_PAUSE (10 * NSEC_PER_SEC)
 /* Packets may wait longer by so much, to serve many at once. */
 #define RUN_GAP (1 * NSEC_PER_MSEC)
 
@@ -41,6 +46,8 @@ struct bucket {
 	mono_t span_at;		   /* when it began */
 	uint32_t span_stamp;	   /* of the first one */
 	mono_t oldest, newest;	   /* stamps of it, from that */
+	unsigned begun;		   /* packets since a pause */
+	mono_t came_at;		   /* the latest one */
 };
 
 TAILQ_HEAD(bucket_list, bucket);
@@ -140,13 +147,31 @@ learn(struct bucket *b, uint32_t stamp, uint32_t delay, mono_t now)
 	b->n++;
 }
 
+static bool
+begins(struct bucket *b, mono_t now)
+{
+	if (now - b->came_at > BEGIN_PAUSE)
+		b->begun = 0;
+	b->came_at = now;
+	if (b->begun == BEGIN_PACKETS)
+		return false;
+	b->begun++;
+	return true;
+}
+
 /* By how much a packet is faster than usual; negative: slower. */
 static mono_t
-early_by(const struct bucket *b, uint32_t delay, mono_t now)
+early_by(
+    struct bucket *b, const struct pktbuf *pb, uint32_t delay, mono_t now)
 {
-	if (!knows_usual(b, now))
+	bool young = begins(b, now) && pb->proto == IPPROTO_TCP;
+	uint32_t usual = pb->line_delay;
+
+	if (knows_usual(b, now))
+		usual = b->usual;
+	else if (!young)
 		return 0;
-	return mono_earlier(wire_delay_diff(b->usual, delay), EARLY_MAX);
+	return mono_earlier(wire_delay_diff(usual, delay), EARLY_MAX);
 }
 
 /* --- what waits --- */
@@ -215,7 +240,7 @@ playout_input(struct playout *p, struct pktbuf *pb, mono_t now)
 	 * was sent again has a new stamp, and is later than it looks. */
 	if (!pb->ahead && !pb->resent) {
 		learn(b, pb->stamp, delay, now);
-		early = early_by(b, delay, now);
+		early = early_by(b, pb, delay, now);
 	}
 	if (early >= EARLY_MIN)
 		hold(p, b, pb, now + early);
@@ -253,6 +278,7 @@ playout_reset(struct playout *p)
 	for (size_t i = 0; i < FQ_BUCKETS; i++) {
 		p->buckets[i].usual_at = p->buckets[i].span_at = 0;
 		p->buckets[i].n = 0;
+		p->buckets[i].begun = 0;
 	}
 }
 

@@ -7,6 +7,7 @@
  */
 #include "config.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -520,6 +521,7 @@ sim_bulk_cc(struct sim *s, int from, enum sim_cc cc)
 	b->sim = s;
 	b->cc = all[cc];
 	b->flow = sim_flow(s, from, SIM_MTU);
+	b->flow->proto = IPPROTO_TCP;
 	b->flow->on_packet = on_packet;
 	b->flow->ctx = b;
 	TAILQ_INIT(&b->flying_list);

@@ -64,8 +64,8 @@ op_send(void *ctx, unsigned slot, size_t len, const struct path *path)
 	e->seq = h.seq;
 	e->data = h.type == WIRE_DATA;
 	e->at = now;
-	wire_get_inner(&e->in, !e->data, room + front);
-	if (e->data)
+	wire_get_inner(&e->in, h.type == WIRE_CONTROL, room + front);
+	if (h.type != WIRE_CONTROL)
 		e->in.control = 0;
 	front += WIRE_INNER_LEN;
 	e->len = len - front;

@@ -48,6 +48,7 @@
 	suite(reseq_queue) \
 	suite(playout) \
 	suite(pacer) \
+	suite(parity) \
 	suite(delay) \
 	suite(rate) \
 	suite(rate_begin) \

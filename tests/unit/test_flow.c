@@ -423,6 +423,68 @@ START_TEST(marking_keeps_the_checksum_right)
 END_TEST
 
 /* Random bytes with a plausible start; the sanitizer sees every read. */
+/* As a packet is that was made of others: longer than it was. */
+static void
+length_is(const struct packet *p, bool tap, uint32_t len, uint8_t proto)
+{
+	struct packet padded = *p;
+	struct pktbuf *pb;
+
+	padded.len += 33;
+	pb = load(&padded);
+	ck_assert_uint_eq(flow_length(pb, tap), len);
+	ck_assert_uint_eq(flow_proto(pb, tap), proto);
+	pktbuf_free(pool, pb);
+}
+
+START_TEST(length_and_protocol_without_classifying)
+{
+	struct packet p;
+
+	for (unsigned version = 4; version <= 6; version += 2) {
+		packet_ip(&p, version, IPPROTO_TCP, 100);
+		length_is(&p, false, (uint32_t)p.len, IPPROTO_TCP);
+		packet_frame(
+		    &p, version == 4 ? 0x0800 : 0x86dd, (unsigned)_i);
+		length_is(&p, true, (uint32_t)p.len, IPPROTO_TCP);
+	}
+}
+END_TEST
+
+START_TEST(what_is_no_ip_has_neither)
+{
+	struct packet p = { .len = 60 };
+
+	length_is(&p, false, 0, 0);
+	packet_frame(&p, 0x0806, 0);
+	length_is(&p, true, 0, 0);
+	/* A type that lies. */
+	p = (struct packet){ .len = 60 };
+	packet_frame(&p, 0x0800, 0);
+	length_is(&p, true, 0, 0);
+}
+END_TEST
+
+START_TEST(a_length_beyond_the_bytes_is_none)
+{
+	struct packet p;
+	struct pktbuf *pb;
+
+	packet_ip(&p, 4, IPPROTO_UDP, 100);
+	p.len--;
+	pb = load(&p);
+	ck_assert_uint_eq(flow_length(pb, false), 0);
+	put_be16(pb->data + 2, 19);
+	ck_assert_uint_eq(flow_length(pb, false), 0);
+	pb->len = 0;
+	ck_assert_uint_eq(flow_length(pb, false), 0);
+	ck_assert_uint_eq(flow_proto(pb, false), 0);
+	ck_assert_uint_eq(flow_length(pb, true), 0);
+	ck_assert_uint_eq(flow_proto(pb, true), 0);
+	pktbuf_free(pool, pb);
+}
+END_TEST
+
 START_TEST(survives_random_bytes)
 {
 	static const uint8_t protos[] = { 0, 43, 44, 51, 60, 1, 58, 6, 17 };
@@ -445,6 +507,9 @@ START_TEST(survives_random_bytes)
 			flow_info(&fake, &info);
 			flow_mark_ce(&fake);
 		}
+		if (flow_length(&fake, i % 8 == 7) > fake.len)
+			ck_abort_msg("longer than it is");
+		flow_proto(&fake, i % 8 == 7);
 		free(exact);
 	}
 }
@@ -475,6 +540,9 @@ flow_suite(void)
 	tcase_add_test(tc, info_has_addresses_and_ports);
 	tcase_add_test(tc, marks_what_is_ecn_capable);
 	tcase_add_test(tc, marking_keeps_the_checksum_right);
+	tcase_add_loop_test(tc, length_and_protocol_without_classifying, 0, 3);
+	tcase_add_test(tc, what_is_no_ip_has_neither);
+	tcase_add_test(tc, a_length_beyond_the_bytes_is_none);
 	tcase_add_test(tc, survives_random_bytes);
 	suite_add_tcase(s, tc);
 	return s;

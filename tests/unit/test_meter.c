@@ -477,6 +477,44 @@ START_TEST(delays_are_of_the_receivers_clock_less_the_stamp)
 }
 END_TEST
 
+/* The mean, in units of stamps. */
+static uint32_t
+mean(void)
+{
+	return m.delay >> 12;
+}
+
+START_TEST(the_mean_delay_follows_slowly)
+{
+	come_after(0, 200);
+	ck_assert_uint_eq(mean(), 200);
+	for (uint64_t seq = 1; seq < 8; seq++) {
+		now += MS;
+		come_after(seq, 300);
+	}
+	ck_assert_uint_gt(mean(), 225);
+	ck_assert_uint_lt(mean(), 250);
+	/* Those that were late waited for something else. */
+	come_after(9, mean());
+	come_after(8, 90000);
+	ck_assert_uint_lt(mean(), 250);
+}
+END_TEST
+
+START_TEST(after_a_pause_it_follows_fast)
+{
+	come_after(0, 3000);
+	for (uint64_t seq = 1; seq < 4; seq++) {
+		now += 2000 * MS;
+		come_after(seq, 200);
+	}
+	ck_assert_uint_le(mean(), 200 + 2800 / 8);
+	now += 250 * MS;
+	come_after(4, mean() + 400);
+	ck_assert_uint_le(mean(), 200 + 2800 / 8 + 100);
+}
+END_TEST
+
 START_TEST(a_late_packet_says_nothing_about_the_queue)
 {
 	come_after(0, 200);
@@ -525,6 +563,8 @@ meter_suite(void)
 	tcase_add_test(tc, a_report_without_packets_repeats_the_last_delay);
 	tcase_add_test(tc, delays_wrap_at_20_bits);
 	tcase_add_test(tc, delays_are_of_the_receivers_clock_less_the_stamp);
+	tcase_add_test(tc, the_mean_delay_follows_slowly);
+	tcase_add_test(tc, after_a_pause_it_follows_fast);
 	tcase_add_test(tc, a_late_packet_says_nothing_about_the_queue);
 	suite_add_tcase(s, tc);
 	return s;

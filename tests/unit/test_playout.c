@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include <netinet/in.h>
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #define GAP (1 * MSEC)		  /* between packets of a bulk flow */
 #define NEVER_LONGER (100 * MSEC) /* than this does a packet wait */
 #define MEMORY (64 << 20)
+#define BEGIN 32		  /* packets of a TCP flow */
 
 Suite *playout_suite(void);
 
@@ -130,6 +132,20 @@ about(mono_t value, mono_t wanted)
 	    (long long)wanted / 1000);
 }
 
+/* The next packet of a flow by a line whose delay is mean as a rule. */
+static mono_t
+wait_by_line(uint16_t bucket, uint8_t proto, mono_t delay, mono_t mean)
+{
+	struct pktbuf *pb = make(bucket, delay);
+
+	pb->proto = proto;
+	pb->line_delay = wire_delay(wire_stamp(now + skew - mean), now);
+	playout_input(p, pb, now);
+	for (int i = 0; i < 2000 && left[bucket] < came[bucket]; i++)
+		pass_time(TICK / 4);
+	return waited;
+}
+
 /* --- who waits --- */
 
 START_TEST(a_packet_faster_than_usual_waits_for_the_usual_delay)
@@ -207,6 +223,58 @@ START_TEST(an_urgent_packet_never_waits)
 	ck_assert_int_eq(most, 0);
 	/* Nor does the flow learn from it, which has the same bucket. */
 	ck_assert_int_eq(wait_of(0, 10 * MSEC), 0);
+}
+END_TEST
+
+/* The round trip of its handshake is no stroke of luck. */
+START_TEST(a_tcp_flow_begins_with_the_delay_of_its_line)
+{
+	for (int i = 0; i < BEGIN; i++) {
+		mono_t delay = (10 + i % 20) * MSEC;
+
+		about(wait_by_line(0, IPPROTO_TCP, delay, 40 * MSEC),
+		    40 * MSEC - delay);
+		pass_time(30 * MSEC);
+	}
+	ck_assert_int_eq(
+	    wait_by_line(0, IPPROTO_TCP, 10 * MSEC, 40 * MSEC), 0);
+}
+END_TEST
+
+START_TEST(it_waits_for_no_more_than_that)
+{
+	ck_assert_int_eq(
+	    wait_by_line(0, IPPROTO_TCP, 40 * MSEC, 40 * MSEC), 0);
+	ck_assert_int_eq(
+	    wait_by_line(0, IPPROTO_TCP, 70 * MSEC, 40 * MSEC), 0);
+	about(wait_by_line(0, IPPROTO_TCP, 0, SEC), NEVER_LONGER);
+}
+END_TEST
+
+START_TEST(it_begins_again_after_a_pause)
+{
+	for (int i = 0; i < BEGIN; i++)
+		wait_by_line(0, IPPROTO_TCP, 40 * MSEC, 40 * MSEC);
+	pass_time(9 * SEC);
+	ck_assert_int_eq(
+	    wait_by_line(0, IPPROTO_TCP, 10 * MSEC, 40 * MSEC), 0);
+	pass_time(11 * SEC);
+	about(wait_by_line(0, IPPROTO_TCP, 10 * MSEC, 40 * MSEC), 30 * MSEC);
+}
+END_TEST
+
+START_TEST(a_call_or_a_game_begins_at_once)
+{
+	ck_assert_int_eq(
+	    wait_by_line(0, IPPROTO_UDP, 10 * MSEC, 40 * MSEC), 0);
+	ck_assert_int_eq(wait_by_line(0, 0, 10 * MSEC, 40 * MSEC), 0);
+}
+END_TEST
+
+START_TEST(what_a_bulk_flow_knows_counts_more)
+{
+	flow(0, GAP, SEC / 4, 50 * MSEC);
+	about(wait_by_line(0, IPPROTO_TCP, 45 * MSEC, 90 * MSEC), 5 * MSEC);
 }
 END_TEST
 
@@ -459,6 +527,11 @@ playout_suite(void)
 	tcase_add_test(tc, a_clump_of_its_packets_is_no_bulk);
 	tcase_add_test(tc, bursts_of_a_sparse_flow_are_no_bulk);
 	tcase_add_test(tc, an_urgent_packet_never_waits);
+	tcase_add_test(tc, a_tcp_flow_begins_with_the_delay_of_its_line);
+	tcase_add_test(tc, it_waits_for_no_more_than_that);
+	tcase_add_test(tc, it_begins_again_after_a_pause);
+	tcase_add_test(tc, a_call_or_a_game_begins_at_once);
+	tcase_add_test(tc, what_a_bulk_flow_knows_counts_more);
 	tcase_add_test(tc, buckets_do_not_know_each_other);
 	tcase_add_test(tc, none_waits_longer_than_a_tenth_of_a_second);
 	tcase_add_test(tc, later_ones_stay_behind_those_that_wait);
