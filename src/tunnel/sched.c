@@ -122,18 +122,21 @@ leaves_room(struct link *l, mono_t now)
 	return !l->priority.demoted;
 }
 
-/* A resend, and a sparse flow's packet, may borrow a little: so that the one is
- * in time, and that the other does not take a far line instead. */
+/* A resend may borrow a little, so that it is in time. */
 static mono_t
 debt_max(const struct link *l)
 {
 	return mono_later(pacer_cost(&l->pacer, FULL_PACKET), DEBT_MAX);
 }
 
+/* A sparse flow's packet, so that it takes no far line instead: where a full one
+ * has just left, and a small one before it. */
 static bool
 is_nearly_ready(struct link *l, mono_t now)
 {
-	return pacer_debt(&l->pacer, now) <= debt_max(l);
+	mono_t some = pacer_cost(&l->pacer, 3 * FULL_PACKET / 2);
+
+	return pacer_debt(&l->pacer, now) <= mono_later(some, DEBT_MAX);
 }
 
 /* What keeps a link from carrying a packet, and what makes it a detour. */

@@ -273,8 +273,10 @@ check_shares(struct world *w, int end, mono_t span)
 		/* What is sent again may go by any. */
 		if (w->kind == GOOD && later - 10 * MSEC > SCHED_SPREAD_MAX)
 			HOLDS(w, got <= rated / 10 + 1000);
-		/* It has borrowed a packet or two, or pays for them. */
-		HOLDS(w, got <= rated + 2 * 1500);
+		/* It has borrowed a packet or two, or pays for them; and where
+		 * some are lost, it had time for a parity before. */
+		HOLDS(w,
+		    got <= rated + (w->kind == LOSSY ? 3 : 2) * 1500);
 	}
 }
 
