@@ -401,8 +401,7 @@ link_send_parity(struct tunnel *t, struct link *l, mono_t now)
 	};
 
 	o.in.stamp = wire_stamp(now);
-	o.in.flags |=
-	    (uint8_t)((l->tx_seq - p->first) << WIRE_PARITY_SHIFT);
+	o.in.flags |= (uint8_t)((l->tx_seq - p->first) << WIRE_PARITY_SHIFT);
 	if (seal(t, l, &l->cur, &o, now))
 		l->stats.parity++;
 }

@@ -93,8 +93,7 @@ finish(struct tunnel *t, struct link *l, mono_t now)
 static bool
 begin(struct tunnel *t, struct parity_tx *p, uint64_t seq, mono_t now)
 {
-	struct pktbuf *sum =
-	    pktbuf_alloc(t->pool, t->mtu_bytes + FRAME_EXTRA);
+	struct pktbuf *sum = pktbuf_alloc(t->pool, t->mtu_bytes + FRAME_EXTRA);
 
 	if (sum == NULL)
 		return false;

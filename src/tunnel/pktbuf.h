@@ -60,7 +60,7 @@ struct pktbuf {
 	    bucket_seq; /* in its bucket, given when it or a later one leaves */
 	uint32_t stamp; /* received: when the peer sent it */
 	uint32_t line_delay; /* received: the usual one of link */
-	uint8_t link;	/* received: the line that brought it */
+	uint8_t link;	     /* received: the line that brought it */
 	uint8_t
 	    prev_link; /* that of the last before it in its turn; sent, too */
 	uint32_t flow_hash; /* keyed hash of the inner 5-tuple */

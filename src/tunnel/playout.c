@@ -161,8 +161,7 @@ begins(struct bucket *b, mono_t now)
 
 /* By how much a packet is faster than usual; negative: slower. */
 static mono_t
-early_by(
-    struct bucket *b, const struct pktbuf *pb, uint32_t delay, mono_t now)
+early_by(struct bucket *b, const struct pktbuf *pb, uint32_t delay, mono_t now)
 {
 	bool young = begins(b, now) && pb->proto == IPPROTO_TCP;
 	uint32_t usual = pb->line_delay;

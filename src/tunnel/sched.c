@@ -129,8 +129,8 @@ debt_max(const struct link *l)
 	return mono_later(pacer_cost(&l->pacer, FULL_PACKET), DEBT_MAX);
 }
 
-/* A sparse flow's packet, so that it takes no far line instead: where a full one
- * has just left, and a small one before it. */
+/* A sparse flow's packet, so that it takes no far line instead: where a full
+ * one has just left, and a small one before it. */
 static bool
 is_nearly_ready(struct link *l, mono_t now)
 {

@@ -76,8 +76,8 @@ struct wire_header {
 };
 
 /* The encrypted 8 bytes.  DATA, PARITY: bucket 10, bucket_seq 22, stamp 20,
- * prev_link 4, flags 8 bits.  CONTROL: control 4, echo_held 8, echo_stamp 20, stamp 20,
- * link 4, flags 8. */
+ * prev_link 4, flags 8 bits.  CONTROL: control 4, echo_held 8, echo_stamp 20,
+ * stamp 20, link 4, flags 8. */
 struct wire_inner {
 	uint16_t bucket;
 	uint32_t bucket_seq;

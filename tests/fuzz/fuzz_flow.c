@@ -31,6 +31,9 @@ read_exact(const uint8_t *data, size_t size, bool tap)
 			abort();
 		flow_mark_ce(&pb);
 	}
+	if (flow_length(&pb, tap) > size)
+		abort();
+	flow_proto(&pb, tap);
 	free(copy);
 }
 

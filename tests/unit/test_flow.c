@@ -444,8 +444,7 @@ START_TEST(length_and_protocol_without_classifying)
 	for (unsigned version = 4; version <= 6; version += 2) {
 		packet_ip(&p, version, IPPROTO_TCP, 100);
 		length_is(&p, false, (uint32_t)p.len, IPPROTO_TCP);
-		packet_frame(
-		    &p, version == 4 ? 0x0800 : 0x86dd, (unsigned)_i);
+		packet_frame(&p, version == 4 ? 0x0800 : 0x86dd, (unsigned)_i);
 		length_is(&p, true, (uint32_t)p.len, IPPROTO_TCP);
 	}
 }

@@ -391,15 +391,18 @@ parity_suite(void)
 	tcase_add_test(tc, a_control_packet_between_is_no_part_of_the_sum);
 	tcase_add_test(tc, what_came_before_parity_was_known_is_missing);
 	tcase_add_test(tc, nothing_is_kept_when_the_peer_sends_none_any_more);
-	tcase_add_test(tc, a_sum_that_is_shorter_than_its_packets_makes_nothing);
+	tcase_add_test(
+	    tc, a_sum_that_is_shorter_than_its_packets_makes_nothing);
 	tcase_add_test(tc, a_span_from_before_the_first_number_makes_nothing);
 	tcase_add_test(tc, random_sums_make_ip_packets_or_nothing);
 	tcase_add_test(tc, a_line_that_loses_nothing_has_no_parity);
 	tcase_add_loop_test(tc, the_more_is_lost_the_smaller_is_a_group, 0,
 	    (int)nitems_of(sizes));
 	tcase_add_test(tc, a_full_line_has_none);
-	tcase_add_test(tc, a_packet_alone_has_its_parity_before_a_resend_could_come);
-	tcase_add_test(tc, control_packets_between_do_not_make_the_span_too_long);
+	tcase_add_test(
+	    tc, a_packet_alone_has_its_parity_before_a_resend_could_come);
+	tcase_add_test(
+	    tc, control_packets_between_do_not_make_the_span_too_long);
 	tcase_add_test(tc, a_link_that_is_not_in_use_has_none);
 	suite_add_tcase(s, tc);
 	return s;
