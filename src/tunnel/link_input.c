@@ -40,8 +40,12 @@ heard_while_down(struct tunnel *t, struct link *l, mono_t proven_at, mono_t now)
 	mono_t timeout = (mono_t)l->conf.timeout_ms * NSEC_PER_MSEC;
 
 	/* What it brought before it failed is no proof. */
-	if (now - proven_at < timeout && proven_at > l->failed_at)
+	if (now - proven_at < timeout && proven_at > l->failed_at) {
 		link_set_up(t, l, now);
+		/* Its echo is the server's proof. */
+		if (!t->server)
+			link_keepalive(t, l, now);
+	}
 	/* A client with a longer time-out is too slow to prove it. */
 	else if (t->server && now - l->keepalive_at >= timeout / 5)
 		link_keepalive(t, l, now);

@@ -16,6 +16,10 @@
 #define KEY_AGE_MAX (3 * 3600 * NSEC_PER_SEC)
 /* A socket that brought nothing for so long may be behind a dead NAT entry. */
 #define SOCKET_QUIET (3 * NSEC_PER_SEC)
+/* Questions to a line that has just failed. */
+#define RETURN_PART 8
+#define RETURN_GAP (10 * NSEC_PER_MSEC)
+#define RETURN_GAP_MAX (250 * NSEC_PER_MSEC)
 /* Between two tries of the same: doubles from the first to the last. */
 #define BACK_OFF_MIN (2 * NSEC_PER_SEC)
 #define BACK_OFF_MAX (64 * NSEC_PER_SEC)
@@ -121,6 +125,25 @@ run_keys(struct tunnel *t, struct link *l, mono_t now)
 	return mono_earlier(l->prev_until, end);
 }
 
+/*
+ * Client: a line that was down for a moment only, as in a burst of losses, is
+ * to be used again as soon.  So the gap between two questions is a part of the
+ * time for which it has been down, until the tunnel's own ones are as frequent.
+ */
+static mono_t
+run_return(struct tunnel *t, struct link *l, mono_t now)
+{
+	mono_t gap = mono_later((now - l->failed_at) / RETURN_PART, RETURN_GAP);
+
+	if (t->server || l->up || l->failed_at == 0 || !l->cur.used ||
+	    l->family == 0 || gap > RETURN_GAP_MAX)
+		return MONO_NEVER;
+	if (now < l->keepalive_at + gap)
+		return l->keepalive_at + gap;
+	link_keepalive(t, l, now);
+	return now + gap;
+}
+
 mono_t
 link_run(struct tunnel *t, struct link *l, mono_t now)
 {
@@ -128,6 +151,7 @@ link_run(struct tunnel *t, struct link *l, mono_t now)
 
 	next = mono_earlier(next, run_keys(t, l, now));
 	next = mono_earlier(next, run_requests(t, l, now));
+	next = mono_earlier(next, run_return(t, l, now));
 	if (!t->server)
 		next = mono_earlier(next, link_hs_run(t, l, now));
 	return next;
