@@ -93,6 +93,40 @@ START_TEST(a_line_cut_in_one_direction_goes_down_at_both_ends)
 }
 END_TEST
 
+/* Keepalives of the tunnel are 250 ms apart. */
+START_TEST(a_line_that_was_silent_for_a_moment_is_back_as_soon)
+{
+	struct sim_setup su = three_lines();
+	struct sim *s = sim_new_up(&su);
+	const struct sim_dir *line = &s->line[1].dir[CLIENT];
+	const struct link *l = sim_link(s, CLIENT, 1);
+	uint64_t before;
+	mono_t healed;
+
+	sim_load(s, CLIENT, 1000000, MONO_NEVER);
+	sim_until(s, 5 * SEC);
+	sim_cut(s, 1, true);
+	while (l->up)
+		sim_for(s, 5 * MSEC);
+	sim_for(s, 100 * MSEC);
+	sim_cut(s, 1, false);
+	healed = s->now;
+	while (!l->in_use && s->now < healed + SEC)
+		sim_for(s, 5 * MSEC);
+	ck_assert_int_le(s->now - healed, 150 * MSEC);
+	/* If it is not back soon it costs next to nothing. */
+	sim_cut(s, 1, true);
+	while (l->up)
+		sim_for(s, 5 * MSEC);
+	before = line->packets;
+	sim_for(s, 10 * SEC);
+	ck_assert_uint_ge(line->packets - before, 40);
+	ck_assert_uint_le(line->packets - before, 100);
+	sim_check(s);
+	sim_free(s);
+}
+END_TEST
+
 START_TEST(all_lines_cut_and_back)
 {
 	struct sim_setup su = three_lines();
@@ -405,6 +439,7 @@ sim_fail_suite(void)
 	    tc, a_dead_line_is_noticed_within_its_timeout_and_heals, 0, 2);
 	tcase_add_loop_test(
 	    tc, a_line_cut_in_one_direction_goes_down_at_both_ends, 0, 4);
+	tcase_add_test(tc, a_line_that_was_silent_for_a_moment_is_back_as_soon);
 	tcase_add_test(tc, all_lines_cut_and_back);
 	tcase_add_loop_test(tc, flapping_lines_leave_the_others_alone, 0, 3);
 	tcase_add_loop_test(tc, a_process_that_died_is_replaced, 0, 2);
