@@ -22,6 +22,9 @@
 #define IP6_LEN 40
 #define IP6_EXTENSIONS_MAX 8
 
+#define TCP_FLAGS 13 /* offset in its header */
+#define TCP_SYN 0x02
+
 #define PROTO_UDPLITE 136
 #define PROTO_DCCP 33
 
@@ -265,19 +268,23 @@ flow_classify(struct pktbuf *pb, bool tap, const struct flow_key *key)
 	return classify_ip(pb, pb->data[0] >> 4, key);
 }
 
-uint8_t
-flow_proto(const struct pktbuf *pb, bool tap)
+void
+flow_note_tcp(struct pktbuf *pb, bool tap)
 {
 	uint16_t type = 0;
 	size_t offset = tap ? frame_payload(pb, &type) : 0;
 	const uint8_t *ip = pb->data + offset;
 	struct l4 l4;
 
+	pb->tcp = pb->syn = false;
 	if ((tap && type != ETHERTYPE_IP4 && type != ETHERTYPE_IP6) ||
 	    pb->len <= offset ||
 	    walk(ip[0] >> 4, ip, pb->len - offset, &l4) == -1)
-		return 0;
-	return l4.proto;
+		return;
+	pb->tcp = l4.proto == IPPROTO_TCP;
+	offset += l4.offset + TCP_FLAGS;
+	pb->syn = pb->tcp && l4.present && offset < pb->len &&
+		  (pb->data[offset] & TCP_SYN) != 0;
 }
 
 uint32_t

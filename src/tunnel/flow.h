@@ -36,8 +36,8 @@ struct flow_info {
  * that claims to be IP and is not stays a frame, with ip_version 0.
  */
 int flow_classify(struct pktbuf *pb, bool tap, const struct flow_key *key);
-/* The transport protocol of a packet that was not classified; 0: no IP. */
-uint8_t flow_proto(const struct pktbuf *pb, bool tap);
+/* Fills pb->tcp and pb->syn of a packet that was not classified. */
+void flow_note_tcp(struct pktbuf *pb, bool tap);
 /* The addresses and ports of a classified packet; -1 if it has none. */
 int flow_info(const struct pktbuf *pb, struct flow_info *info);
 /* The bytes of a packet as its IP header has it, with what is before that, or

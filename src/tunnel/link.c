@@ -335,7 +335,7 @@ send_packet(struct tunnel *t, struct link *l, struct pktbuf *pb, bool retained,
 
 	if (!seal(t, l, &l->cur, &o, now))
 		return false;
-	parity_sent(t, l, l->tx_seq - 1, &o.in, pb, now);
+	parity_sent(t, l, &o.in, pb, now);
 	t->stats.tx_data++;
 	return true;
 }

@@ -51,6 +51,13 @@ heard_while_down(struct tunnel *t, struct link *l, mono_t proven_at, mono_t now)
 		link_keepalive(t, l, now);
 }
 
+/* Of a link that has begun anew since: its numbers are others. */
+static bool
+is_former(const struct link *l, const struct session *s)
+{
+	return s == &l->prev && l->prev_is_gone;
+}
+
 /* What an authentic packet says of the line's health. */
 static void
 heard(
@@ -60,7 +67,7 @@ heard(
 	mono_t rtt, proven_at;
 
 	/* Late packets of a peer that has begun anew count for nothing. */
-	if (a->s == &l->prev && l->prev_is_gone)
+	if (is_former(l, a->s))
 		return;
 	l->rx_received++;
 	meter_note(
@@ -122,7 +129,7 @@ peer_closed(
     struct tunnel *t, struct link *l, const struct session *s, mono_t now)
 {
 	/* Overtaken by the handshake of who came after. */
-	if (s == &l->prev && l->prev_is_gone)
+	if (is_former(l, s))
 		return;
 	if (l->up)
 		link_set_down(t, l, "peer closed", now);
@@ -252,22 +259,41 @@ count_fate(struct link *l, enum reseq_fate fate)
 }
 
 /* To the device, when its turn has come. */
-static void
+static enum reseq_fate
 resequence(struct tunnel *t, struct link *l, struct pktbuf *pb,
     const struct wire_inner *in, mono_t now)
 {
+	enum reseq_fate fate;
+
 	t->busy = true;
+	flow_note_tcp(pb, t->conf->tuntap == TUNTAP_TAP);
 	pb->bucket = in->bucket;
 	pb->bucket_seq = in->bucket_seq;
 	pb->priority = (in->flags & WIRE_F_PRIORITY) != 0;
 	pb->ahead = (in->flags & WIRE_F_AHEAD) != 0;
-	pb->proto = flow_proto(pb, t->conf->tuntap == TUNTAP_TAP);
 	pb->stamp = in->stamp;
-	pb->line_delay = l->meter.delay;
+	pb->line_delay =
+	    l->meter.started ? l->meter.delay : wire_delay(in->stamp, now);
 	pb->link = l->wire_id;
 	pb->prev_link = in->link;
-	reseq_heard(t->reseq, l->wire_id, in->stamp, now);
-	count_fate(l, reseq_input(t->reseq, pb, now));
+	fate = reseq_input(t->reseq, pb, now);
+	count_fate(l, fate);
+	return fate;
+}
+
+/* May one more link keep what it has brought?  What input needs to go on, when
+ * all else is full, is a sixteenth of the memory. */
+static bool
+may_keep(const struct tunnel *t)
+{
+	uint64_t each = (uint64_t)(t->mtu_bytes + PKTBUF_HEADROOM) * 3 / 2 *
+			nitems_of(t->links[0].parity_rx.slots);
+	uint64_t sum = each;
+
+	for (unsigned i = 0; i < LINKS_MAX; i++)
+		if (t->links[i].parity_rx.heard_at != 0)
+			sum += each;
+	return sum <= t->conf->memory_bytes / 32;
 }
 
 /* What it stands for may be missing. */
@@ -275,14 +301,16 @@ static void
 parity_input(
     struct tunnel *t, struct link *l, struct link_arrival *a, mono_t now)
 {
-	struct pktbuf *pb = parity_restore(&l->parity_rx, t->pool, a->h.seq,
-	    &a->in, a->packet, a->len, t->conf->tuntap == TUNTAP_TAP, now);
+	bool tap = t->conf->tuntap == TUNTAP_TAP;
+	struct pktbuf *pb;
 
-	if (pb == NULL)
+	if (l->parity_rx.heard_at == 0 && !may_keep(t))
+		return;
+	pb = parity_restore(&l->parity_rx, t->pool, a, tap, now);
+	if (pb == NULL || resequence(t, l, pb, &a->in, now) == RESEQ_DUPLICATE)
 		return;
 	l->stats.restored++;
 	t->stats.restored++;
-	resequence(t, l, pb, &a->in, now);
 }
 
 static void
@@ -365,16 +393,16 @@ sealed_input(struct tunnel *t, struct link *l, struct pktbuf *pb,
 	peer_heard(t);
 	pb->data = a.packet;
 	pb->len = (uint32_t)a.len;
-	parity_heard(&l->parity_rx, t->pool, a.h.seq, &a.in,
-	    a.h.type == WIRE_DATA ? pb : NULL, now);
-	if (a.h.type != WIRE_DATA) {
-		reseq_heard(t->reseq, l->wire_id, a.in.stamp, now);
-		if (a.h.type == WIRE_CONTROL)
-			link_control(t, l, &a, now);
-		else
-			parity_input(t, l, &a, now);
+	reseq_heard(t->reseq, l->wire_id, a.in.stamp, now);
+	if (!is_former(l, a.s))
+		parity_heard(&l->parity_rx, t->pool, &a,
+		    a.h.type == WIRE_DATA ? pb : NULL, now);
+	if (a.h.type == WIRE_CONTROL)
+		link_control(t, l, &a, now);
+	if (a.h.type == WIRE_PARITY && !is_former(l, a.s))
+		parity_input(t, l, &a, now);
+	if (a.h.type != WIRE_DATA)
 		return false;
-	}
 	feedback_heard_data(t, l, (uint32_t)a.outer_bytes, now);
 	resequence(t, l, pb, &a.in, now);
 	return true;

@@ -18,7 +18,7 @@
 #define SOCKET_QUIET (3 * NSEC_PER_SEC)
 /* Questions to a line that has just failed. */
 #define RETURN_PART 8
-#define RETURN_GAP (10 * NSEC_PER_MSEC)
+#define RETURN_GAP (20 * NSEC_PER_MSEC)
 #define RETURN_GAP_MAX (250 * NSEC_PER_MSEC)
 /* Between two tries of the same: doubles from the first to the last. */
 #define BACK_OFF_MIN (2 * NSEC_PER_SEC)

@@ -11,12 +11,13 @@
 #include "tunnel/meter.h"
 #include "tunnel/wire.h"
 
-/* Of the delay's mean: what a packet counts if it is the next one; after a
- * pause it is the part that this is of PAUSE, so that a queue which has gone
- * meanwhile is soon forgotten. */
+/* A packet moves the mean of the delay by 1/GAIN; after a gap of more than
+ * PAUSE/GAIN by gap/PAUSE, 1/GAIN_PAUSE at most, as a queue may have gone
+ * meanwhile; after ANEW it is the mean, as stamps may have wrapped. */
 #define GAIN 16
 #define GAIN_PAUSE 2
 #define PAUSE (1 * NSEC_PER_SEC)
+#define ANEW (20 * NSEC_PER_SEC)
 
 /* Where no packet is late, the time that a gap is given is halved so often. */
 #define REORDER_HALF (10 * NSEC_PER_SEC)
@@ -165,7 +166,9 @@ note_delay(struct meter *m, uint32_t delay, mono_t since)
 {
 	int32_t part = GAIN;
 
-	if (since > PAUSE / GAIN)
+	if (since > ANEW)
+		part = 1;
+	else if (since > PAUSE / GAIN)
 		part = since < PAUSE / GAIN_PAUSE ? (int32_t)(PAUSE / since)
 						  : GAIN_PAUSE;
 	m->delay = wire_delay_mean(m->delay, delay, part);

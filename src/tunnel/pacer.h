@@ -6,8 +6,8 @@
  * pacer_ready was asked, a link sends at most R x T plus that packet plus
  * PACER_DEPTH of R plus, if the process was not scheduled in time while packets
  * waited, PACER_LATE_MAX of R, the latter repaid at no more than 1.25 R.
- * Priority packets which are sent without asking exceed it by the debt that
- * they leave, and ordinary ones wait until that is paid.  At the line's
+ * Priority packets and parity are sent without asking: they exceed it by the
+ * debt that they leave, and ordinary ones wait until that is paid.  At the line's
  * entrance a burst looks up to 1 ms of R longer, as packets leave in batches.
  */
 #ifndef MLVPN_TUNNEL_PACER_H
@@ -43,8 +43,8 @@ void pacer_set_rate(
 bool pacer_ready(struct pacer *p, mono_t now);
 /* Debits a packet of len outer IP bytes; priority packets may run into debt. */
 void pacer_charge(struct pacer *p, size_t len, mono_t now);
-/* May a packet be sent that others would not be delayed for in the long run, as
- * the link was idle for so long?  Debits that. */
+/* Was the link idle for as long as a packet takes, half of the time that nobody
+ * wanted counted, PACER_IDLE_MAX at most?  Debits that. */
 bool pacer_use_idle(struct pacer *p, size_t len, mono_t now);
 /* The caller had more to send when the credit ran out (or had not): only then
  * is lateness repaid. */

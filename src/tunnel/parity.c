@@ -1,8 +1,9 @@
 /*
- * A group is all DATA packets with the WIRE_PARITY_SPAN link sequences before
- * that of its parity, or fewer.  The peer keeps the latest packets by reference
- * while parity comes; what it has not got of a group is either the packet to be
- * made, or a CONTROL packet: then the sum of the others is nothing.
+ * A group is all DATA packets among the last numbers of the link before that of
+ * its parity, WIRE_PARITY_SPAN at most.  The peer keeps the latest packets by
+ * reference while parity comes.  What it has not kept of a group is the packet
+ * to be made; or a CONTROL packet, then the sum of the others is nothing; or
+ * one that came before any parity did, then what is made is a copy.
  */
 #include "config.h"
 
@@ -13,8 +14,6 @@
 #include "tunnel/pacer.h"
 #include "tunnel/parity.h"
 #include "tunnel/tunnel.h"
-
-#define FRAME_EXTRA 22 /* Ethernet header with two VLAN tags */
 
 static void
 xor_bytes(uint8_t *to, const uint8_t *from, size_t len)
@@ -52,17 +51,11 @@ parity_drop(struct parity_tx *p, struct pktbuf_pool *pool)
 	*p = (struct parity_tx){ 0 };
 }
 
-static bool
-is_wanted(const struct link *l)
-{
-	return l->in_use && loss_meter_value(&l->tx_loss) > PARITY_LOSS_MIN;
-}
-
 /* The more is lost the smaller. */
 static unsigned
-group_size(const struct link *l)
+group_size(double loss)
 {
-	double n = PARITY_LOSSES / loss_meter_value(&l->tx_loss);
+	double n = PARITY_LOSSES / loss;
 
 	if (n >= WIRE_PARITY_SPAN)
 		return WIRE_PARITY_SPAN;
@@ -76,7 +69,7 @@ age_max(const struct tunnel *t)
 	return mono_later(t->delay_min / 4, PARITY_AGE_MIN);
 }
 
-/* CONTROL packets may have used up its numbers. */
+/* CONTROL packets may have used up its numbers, or the line has failed. */
 static void
 finish(struct tunnel *t, struct link *l, mono_t now)
 {
@@ -84,7 +77,7 @@ finish(struct tunnel *t, struct link *l, mono_t now)
 	size_t len = tunnel_outer_len(
 	    p->sum->len + session_overhead(&l->cur), &l->path.peer);
 
-	if (l->tx_seq - p->first <= WIRE_PARITY_SPAN &&
+	if (l->in_use && l->tx_seq - p->first <= WIRE_PARITY_SPAN &&
 	    pacer_use_idle(&l->pacer, len, now))
 		link_send_parity(t, l, now);
 	parity_drop(p, t->pool);
@@ -93,7 +86,8 @@ finish(struct tunnel *t, struct link *l, mono_t now)
 static bool
 begin(struct tunnel *t, struct parity_tx *p, uint64_t seq, mono_t now)
 {
-	struct pktbuf *sum = pktbuf_alloc(t->pool, t->mtu_bytes + FRAME_EXTRA);
+	struct pktbuf *sum =
+	    pktbuf_alloc(t->pool, t->mtu_bytes + TUNNEL_FRAME_EXTRA);
 
 	if (sum == NULL)
 		return false;
@@ -101,33 +95,56 @@ begin(struct tunnel *t, struct parity_tx *p, uint64_t seq, mono_t now)
 	return true;
 }
 
-void
-parity_sent(struct tunnel *t, struct link *l, uint64_t seq,
-    const struct wire_inner *in, const struct pktbuf *pb, mono_t now)
+static void
+add(struct parity_tx *p, const struct wire_inner *in, const struct pktbuf *pb)
 {
-	struct parity_tx *p = &l->parity_tx;
-	struct pktbuf *sum;
-	size_t old;
+	struct pktbuf *sum = p->sum;
+	size_t common = sum->len < pb->len ? sum->len : pb->len;
 
-	if (!is_wanted(l) ||
-	    (p->sum != NULL && seq - p->first >= WIRE_PARITY_SPAN))
-		parity_drop(p, t->pool);
-	if (!is_wanted(l) || (p->sum == NULL && !begin(t, p, seq, now)))
-		return;
-	sum = p->sum;
-	if (pb->len > sum->size) {
-		parity_drop(p, t->pool);
-		return;
-	}
-	old = mono_earlier(sum->len, pb->len);
-	xor_bytes(sum->data, pb->data, old);
+	xor_bytes(sum->data, pb->data, common);
 	if (pb->len > sum->len) {
-		memcpy(sum->data + old, pb->data + old, pb->len - old);
+		memcpy(sum->data + common, pb->data + common, pb->len - common);
 		sum->len = pb->len;
 	}
 	xor_inner(&p->in, in);
-	if (++p->n >= group_size(l))
+	p->n++;
+}
+
+void
+parity_sent(struct tunnel *t, struct link *l, const struct wire_inner *in,
+    const struct pktbuf *pb, mono_t now)
+{
+	double loss = l->in_use ? loss_meter_value(&l->tx_loss) : 0;
+	struct parity_tx *p = &l->parity_tx;
+	uint64_t seq = l->tx_seq - 1;
+
+	if (p->sum != NULL &&
+	    (loss <= PARITY_LOSS_MIN || seq - p->first >= WIRE_PARITY_SPAN ||
+		pb->len > p->sum->size))
+		parity_drop(p, t->pool);
+	if (loss <= PARITY_LOSS_MIN ||
+	    (p->sum == NULL && !begin(t, p, seq, now)) ||
+	    pb->len > p->sum->size)
+		return;
+	add(p, in, pb);
+	if (p->n >= group_size(loss))
 		finish(t, l, now);
+}
+
+void
+parity_forget(struct parity_rx *p, struct pktbuf_pool *pool)
+{
+	for (size_t i = 0; i < nitems_of(p->slots); i++)
+		pktbuf_free(pool, p->slots[i].pb);
+	*p = (struct parity_rx){ 0 };
+}
+
+/* What a line that is silent has brought. */
+static void
+forget_old(struct parity_rx *p, struct pktbuf_pool *pool, mono_t now)
+{
+	if (p->heard_at != 0 && now - p->heard_at > PARITY_IDLE)
+		parity_forget(p, pool);
 }
 
 mono_t
@@ -139,6 +156,7 @@ parity_run(struct tunnel *t, mono_t now)
 		struct link *l = &t->links[i];
 		mono_t due = l->parity_tx.began_at + age_max(t);
 
+		forget_old(&l->parity_rx, t->pool, now);
 		if (l->parity_tx.sum == NULL)
 			continue;
 		if (due <= now)
@@ -158,31 +176,20 @@ slot_of(struct parity_rx *p, uint64_t seq)
 }
 
 void
-parity_forget(struct parity_rx *p, struct pktbuf_pool *pool)
+parity_heard(struct parity_rx *p, struct pktbuf_pool *pool,
+    const struct link_arrival *a, struct pktbuf *pb, mono_t now)
 {
-	for (size_t i = 0; i < nitems_of(p->slots); i++)
-		pktbuf_free(pool, p->slots[i].pb);
-	*p = (struct parity_rx){ 0 };
-}
+	struct parity_slot *s = slot_of(p, a->h.seq);
 
-void
-parity_heard(struct parity_rx *p, struct pktbuf_pool *pool, uint64_t seq,
-    const struct wire_inner *in, struct pktbuf *pb, mono_t now)
-{
-	struct parity_slot *s = slot_of(p, seq);
-
-	if (p->heard_at == 0 || seq < s->seq)
+	forget_old(p, pool, now);
+	if (p->heard_at == 0 || a->h.seq < s->seq)
 		return;
-	if (now - p->heard_at > PARITY_IDLE) {
-		parity_forget(p, pool);
-		return;
-	}
 	pktbuf_free(pool, s->pb);
-	*s = (struct parity_slot){ .seq = seq, .pb = pb, .in = *in };
+	*s = (struct parity_slot){ .seq = a->h.seq, .pb = pb, .in = a->in };
 	if (pb != NULL) {
 		pktbuf_ref(pb);
-		s->data = pb->data;
-		s->len = pb->len;
+		s->data = a->packet;
+		s->len = (uint32_t)a->len;
 	}
 }
 
@@ -221,20 +228,20 @@ add_others(struct parity_rx *p, struct pktbuf *pb, struct wire_inner *in,
 }
 
 struct pktbuf *
-parity_restore(struct parity_rx *p, struct pktbuf_pool *pool, uint64_t seq,
-    struct wire_inner *in, const uint8_t *sum, size_t len, bool tap, mono_t now)
+parity_restore(struct parity_rx *p, struct pktbuf_pool *pool,
+    struct link_arrival *a, bool tap, mono_t now)
 {
-	uint64_t span = in->flags >> WIRE_PARITY_SHIFT, lost;
+	uint64_t seq = a->h.seq, span = a->in.flags >> WIRE_PARITY_SHIFT, lost;
 	struct pktbuf *pb;
 
 	p->heard_at = now;
 	if (span >= seq || (lost = missing(p, seq - span, seq)) == 0 ||
-	    (pb = pktbuf_alloc(pool, len)) == NULL)
+	    (pb = pktbuf_alloc(pool, a->len)) == NULL)
 		return NULL;
-	memcpy(pb->data, sum, len);
-	pb->len = (uint32_t)len;
-	in->flags &= WIRE_PARITY_FLAGS;
-	if (add_others(p, pb, in, seq - span, seq) &&
+	memcpy(pb->data, a->packet, a->len);
+	pb->len = (uint32_t)a->len;
+	a->in.flags &= WIRE_PARITY_FLAGS;
+	if (add_others(p, pb, &a->in, seq - span, seq) &&
 	    (pb->len = flow_length(pb, tap)) != 0)
 		return pb;
 	pktbuf_free(pool, pb);

@@ -1,8 +1,8 @@
 /*
  * Parity: behind some packets of a lossy line goes one that is all of them
  * xored, so that the peer makes the one that is lost of the others, without the
- * round trip that a resend takes (as ULP FEC, RFC 5109).  It is sent only when
- * the line has nothing else to do.
+ * round trip that a resend takes (as ULP FEC, RFC 5109).  It leaves at once,
+ * and is paid for with time in which the line was idle before.
  */
 #ifndef MLVPN_TUNNEL_PARITY_H
 #define MLVPN_TUNNEL_PARITY_H
@@ -24,8 +24,9 @@
 /* Without any for so long the peer sends none. */
 #define PARITY_IDLE (2 * NSEC_PER_SEC)
 
-struct tunnel;
 struct link;
+struct link_arrival;
+struct tunnel;
 
 /* The group that is being sent. */
 struct parity_tx {
@@ -53,10 +54,10 @@ struct parity_rx {
 
 /* out */
 
-/* A DATA packet has been sent by the link, as seq. */
-void parity_sent(struct tunnel *t, struct link *l, uint64_t seq,
-    const struct wire_inner *in, const struct pktbuf *pb, mono_t now);
-/* Sends what is due where lines are idle; returns when to call again. */
+/* A DATA packet was the last that the link has sent. */
+void parity_sent(struct tunnel *t, struct link *l, const struct wire_inner *in,
+    const struct pktbuf *pb, mono_t now);
+/* Ends groups that are old enough; returns when to call again. */
 mono_t parity_run(struct tunnel *t, mono_t now);
 /* The group is of no use any more. */
 void parity_drop(struct parity_tx *p, struct pktbuf_pool *pool);
@@ -64,16 +65,15 @@ void parity_drop(struct parity_tx *p, struct pktbuf_pool *pool);
 /* in */
 
 /* An authentic packet has come; pb: of DATA, or NULL. */
-void parity_heard(struct parity_rx *p, struct pktbuf_pool *pool, uint64_t seq,
-    const struct wire_inner *in, struct pktbuf *pb, mono_t now);
+void parity_heard(struct parity_rx *p, struct pktbuf_pool *pool,
+    const struct link_arrival *a, struct pktbuf *pb, mono_t now);
 /*
- * A parity packet, seq with len bytes at sum, has come: returns the packet of
- * its group that is missing, with its inner header, or NULL if there is none,
- * more than one is missing, or it cannot be told.
+ * A parity packet has come: returns the packet of its group that was not kept,
+ * with its inner header in a->in, or NULL if there is none, there are several,
+ * or it cannot be told.  It may have come all the same.
  */
 struct pktbuf *parity_restore(struct parity_rx *p, struct pktbuf_pool *pool,
-    uint64_t seq, struct wire_inner *in, const uint8_t *sum, size_t len,
-    bool tap, mono_t now);
+    struct link_arrival *a, bool tap, mono_t now);
 /* Forgets what came. */
 void parity_forget(struct parity_rx *p, struct pktbuf_pool *pool);
 

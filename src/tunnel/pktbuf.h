@@ -51,6 +51,7 @@ struct pktbuf {
 	bool placed;   /* waits, and has its number as a later one left */
 	bool ahead;    /* left before those before it in its bucket */
 	bool resent;   /* received: its stamp is not the first */
+	bool tcp, syn; /* received: of a TCP flow, the first of its way */
 	bool sparse; /* its flow had not used up a quantum, given at dequeue */
 	uint8_t l3_offset;  /* of the IP header; 14-22 with tap */
 	uint8_t ip_version; /* 4, 6; 0: neither */

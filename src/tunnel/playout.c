@@ -9,7 +9,6 @@
  */
 #include "config.h"
 
-#include <netinet/in.h>
 #include <stdlib.h>
 
 #include "tunnel/fq.h"
@@ -28,8 +27,8 @@
 #define EARLY_MIN (1 * NSEC_PER_MSEC)
 /* What it may cost to be wrong. */
 #define EARLY_MAX (100 * NSEC_PER_MSEC)
-/* So many packets of a TCP flow are its beginning, and those after a pause for
- * which BBR remembers the least round trip. */
+/* So many packets of a TCP flow are its beginning, and so many after a pause:
+ * BBR remembers the least round trip for that time. */
 #define BEGIN_PACKETS 32
 #define BEGIN_PAUSE (10 * NSEC_PER_SEC)
 /* Packets may wait longer by so much, to serve many at once. */
@@ -147,10 +146,13 @@ learn(struct bucket *b, uint32_t stamp, uint32_t delay, mono_t now)
 	b->n++;
 }
 
+/* Is it one of those that its flow begins with? */
 static bool
-begins(struct bucket *b, mono_t now)
+note_beginning(struct bucket *b, const struct pktbuf *pb, mono_t now)
 {
-	if (now - b->came_at > BEGIN_PAUSE)
+	if (!pb->tcp)
+		return false;
+	if (pb->syn || now - b->came_at > BEGIN_PAUSE)
 		b->begun = 0;
 	b->came_at = now;
 	if (b->begun == BEGIN_PACKETS)
@@ -161,14 +163,12 @@ begins(struct bucket *b, mono_t now)
 
 /* By how much a packet is faster than usual; negative: slower. */
 static mono_t
-early_by(struct bucket *b, const struct pktbuf *pb, uint32_t delay, mono_t now)
+early_by(const struct bucket *b, bool begins, const struct pktbuf *pb,
+    uint32_t delay, mono_t now)
 {
-	bool young = begins(b, now) && pb->proto == IPPROTO_TCP;
-	uint32_t usual = pb->line_delay;
+	uint32_t usual = knows_usual(b, now) ? b->usual : pb->line_delay;
 
-	if (knows_usual(b, now))
-		usual = b->usual;
-	else if (!young)
+	if (!knows_usual(b, now) && !begins)
 		return 0;
 	return mono_earlier(wire_delay_diff(usual, delay), EARLY_MAX);
 }
@@ -230,16 +230,18 @@ playout_input(struct playout *p, struct pktbuf *pb, mono_t now)
 	struct bucket *b = &p->buckets[pb->bucket % FQ_BUCKETS];
 	uint32_t delay = wire_delay(pb->stamp, now);
 	mono_t early = 0;
+	bool begins;
 
 	if (pb->priority) {
 		p->deliver(p->ctx, pb);
 		return;
 	}
+	begins = note_beginning(b, pb, now);
 	/* What left before its turn came early on purpose, and waited.  What
 	 * was sent again has a new stamp, and is later than it looks. */
 	if (!pb->ahead && !pb->resent) {
 		learn(b, pb->stamp, delay, now);
-		early = early_by(b, pb, delay, now);
+		early = early_by(b, begins, pb, delay, now);
 	}
 	if (early >= EARLY_MIN)
 		hold(p, b, pb, now + early);

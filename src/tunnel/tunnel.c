@@ -322,7 +322,6 @@ tunnel_run(struct tunnel *t, mono_t now)
 	arq_flush_skips(t, now);
 	if (more)
 		return now;
-	/* Of what nobody wants. */
 	next = mono_earlier(next, parity_run(t, now));
 	if (arq_waits(t))
 		next = mono_earlier(

@@ -25,6 +25,7 @@
 #include "tunnel/reseq.h"
 
 #define TUNNEL_DGRAM_MAX 65535
+#define TUNNEL_FRAME_EXTRA 22 /* Ethernet header with two VLAN tags */
 
 enum tunnel_event {
 	TUNNEL_WANT_SOCKET,  /* the link needs a socket, or a new one */

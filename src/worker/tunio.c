@@ -10,7 +10,6 @@
 #include "worker/tunio.h"
 
 #define READ_BATCH 128 /* packets; then the sockets get their turn */
-#define FRAME_EXTRA 22 /* Ethernet header with two VLAN tags */
 
 _Static_assert(PKTBUF_HEADROOM >= TUNIO_VNET_LEN, "virtio header in headroom");
 
@@ -31,7 +30,7 @@ tunio_read(struct tunio *io, struct tunnel *t, mono_t now)
 {
 	for (int i = 0; i < READ_BATCH; i++) {
 		struct pktbuf *pb =
-		    pktbuf_alloc(t->pool, t->mtu_bytes + FRAME_EXTRA);
+		    pktbuf_alloc(t->pool, t->mtu_bytes + TUNNEL_FRAME_EXTRA);
 		ssize_t n;
 
 		if (pb == NULL)

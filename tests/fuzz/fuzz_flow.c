@@ -33,7 +33,7 @@ read_exact(const uint8_t *data, size_t size, bool tap)
 	}
 	if (flow_length(&pb, tap) > size)
 		abort();
-	flow_proto(&pb, tap);
+	flow_note_tcp(&pb, tap);
 	free(copy);
 }
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tunnel/link.h"
 #include "tunnel/parity.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -57,6 +58,7 @@ static void
 hear(struct parity_rx *rx, struct pktbuf_pool *pool, uint64_t seq,
     const struct step *s, mono_t now)
 {
+	struct link_arrival a = { .h.seq = seq, .in = s->in, .len = s->len };
 	struct pktbuf *pb = NULL;
 
 	if ((s->what & 2) != 0) {
@@ -64,8 +66,9 @@ hear(struct parity_rx *rx, struct pktbuf_pool *pool, uint64_t seq,
 		require(pb != NULL);
 		memcpy(pb->data, s->packet, s->len);
 		pb->len = (uint32_t)s->len;
+		a.packet = pb->data;
 	}
-	parity_heard(rx, pool, seq, &s->in, pb, now);
+	parity_heard(rx, pool, &a, pb, now);
 	pktbuf_free(pool, pb);
 }
 
@@ -73,15 +76,19 @@ static void
 restore(struct parity_rx *rx, struct pktbuf_pool *pool, uint64_t seq,
     const struct step *s, bool tap, mono_t now)
 {
-	struct wire_inner in = s->in;
-	struct pktbuf *pb =
-	    parity_restore(rx, pool, seq, &in, s->packet, s->len, tap, now);
+	struct link_arrival a = { .h.seq = seq, .in = s->in, .len = s->len };
+	struct pktbuf *pb;
 
+	a.packet = malloc(s->len + 1);
+	require(a.packet != NULL);
+	memcpy(a.packet, s->packet, s->len);
+	pb = parity_restore(rx, pool, &a, tap, now);
+	free(a.packet);
 	if (pb == NULL)
 		return;
 	require(pb->len > 0 && pb->len <= s->len);
-	require(in.bucket < 1024 && in.bucket_seq < 1 << 22);
-	require(in.link < 16 && in.flags <= WIRE_PARITY_FLAGS);
+	require(a.in.bucket < 1024 && a.in.bucket_seq < 1 << 22);
+	require(a.in.link < 16 && a.in.flags <= WIRE_PARITY_FLAGS);
 	pktbuf_free(pool, pb);
 }
 

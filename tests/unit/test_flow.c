@@ -422,10 +422,9 @@ START_TEST(marking_keeps_the_checksum_right)
 }
 END_TEST
 
-/* Random bytes with a plausible start; the sanitizer sees every read. */
 /* As a packet is that was made of others: longer than it was. */
 static void
-length_is(const struct packet *p, bool tap, uint32_t len, uint8_t proto)
+length_is(const struct packet *p, bool tap, uint32_t len, bool tcp)
 {
 	struct packet padded = *p;
 	struct pktbuf *pb;
@@ -433,19 +432,20 @@ length_is(const struct packet *p, bool tap, uint32_t len, uint8_t proto)
 	padded.len += 33;
 	pb = load(&padded);
 	ck_assert_uint_eq(flow_length(pb, tap), len);
-	ck_assert_uint_eq(flow_proto(pb, tap), proto);
+	flow_note_tcp(pb, tap);
+	ck_assert(pb->tcp == tcp && !pb->syn);
 	pktbuf_free(pool, pb);
 }
 
-START_TEST(length_and_protocol_without_classifying)
+START_TEST(length_and_tcp_without_classifying)
 {
 	struct packet p;
 
 	for (unsigned version = 4; version <= 6; version += 2) {
 		packet_ip(&p, version, IPPROTO_TCP, 100);
-		length_is(&p, false, (uint32_t)p.len, IPPROTO_TCP);
+		length_is(&p, false, (uint32_t)p.len, true);
 		packet_frame(&p, version == 4 ? 0x0800 : 0x86dd, (unsigned)_i);
-		length_is(&p, true, (uint32_t)p.len, IPPROTO_TCP);
+		length_is(&p, true, (uint32_t)p.len, true);
 	}
 }
 END_TEST
@@ -454,13 +454,13 @@ START_TEST(what_is_no_ip_has_neither)
 {
 	struct packet p = { .len = 60 };
 
-	length_is(&p, false, 0, 0);
+	length_is(&p, false, 0, false);
 	packet_frame(&p, 0x0806, 0);
-	length_is(&p, true, 0, 0);
+	length_is(&p, true, 0, false);
 	/* A type that lies. */
 	p = (struct packet){ .len = 60 };
 	packet_frame(&p, 0x0800, 0);
-	length_is(&p, true, 0, 0);
+	length_is(&p, true, 0, false);
 }
 END_TEST
 
@@ -477,13 +477,41 @@ START_TEST(a_length_beyond_the_bytes_is_none)
 	ck_assert_uint_eq(flow_length(pb, false), 0);
 	pb->len = 0;
 	ck_assert_uint_eq(flow_length(pb, false), 0);
-	ck_assert_uint_eq(flow_proto(pb, false), 0);
+	flow_note_tcp(pb, false);
+	ck_assert(!pb->tcp);
 	ck_assert_uint_eq(flow_length(pb, true), 0);
-	ck_assert_uint_eq(flow_proto(pb, true), 0);
+	flow_note_tcp(pb, true);
+	ck_assert(!pb->tcp);
 	pktbuf_free(pool, pb);
 }
 END_TEST
 
+START_TEST(the_first_packet_of_a_tcp_flow_is_known)
+{
+	struct packet p;
+	struct pktbuf *pb;
+
+	for (unsigned version = 4; version <= 6; version += 2) {
+		packet_ip(&p, version, IPPROTO_TCP, 14);
+		p.bytes[p.l4 + 13] = 0x12; /* SYN, ACK */
+		pb = load(&p);
+		flow_note_tcp(pb, false);
+		ck_assert(pb->tcp && pb->syn);
+		pb->len--;
+		flow_note_tcp(pb, false);
+		ck_assert(pb->tcp && !pb->syn);
+		pktbuf_free(pool, pb);
+		packet_ip(&p, version, IPPROTO_UDP, 14);
+		p.bytes[p.l4 + 13] = 0x12;
+		pb = load(&p);
+		flow_note_tcp(pb, false);
+		ck_assert(!pb->tcp && !pb->syn);
+		pktbuf_free(pool, pb);
+	}
+}
+END_TEST
+
+/* Random bytes with a plausible start; the sanitizer sees every read. */
 START_TEST(survives_random_bytes)
 {
 	static const uint8_t protos[] = { 0, 43, 44, 51, 60, 1, 58, 6, 17 };
@@ -508,7 +536,7 @@ START_TEST(survives_random_bytes)
 		}
 		if (flow_length(&fake, i % 8 == 7) > fake.len)
 			ck_abort_msg("longer than it is");
-		flow_proto(&fake, i % 8 == 7);
+		flow_note_tcp(&fake, i % 8 == 7);
 		free(exact);
 	}
 }
@@ -539,8 +567,9 @@ flow_suite(void)
 	tcase_add_test(tc, info_has_addresses_and_ports);
 	tcase_add_test(tc, marks_what_is_ecn_capable);
 	tcase_add_test(tc, marking_keeps_the_checksum_right);
-	tcase_add_loop_test(tc, length_and_protocol_without_classifying, 0, 3);
+	tcase_add_loop_test(tc, length_and_tcp_without_classifying, 0, 3);
 	tcase_add_test(tc, what_is_no_ip_has_neither);
+	tcase_add_test(tc, the_first_packet_of_a_tcp_flow_is_known);
 	tcase_add_test(tc, a_length_beyond_the_bytes_is_none);
 	tcase_add_test(tc, survives_random_bytes);
 	suite_add_tcase(s, tc);

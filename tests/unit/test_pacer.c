@@ -351,6 +351,58 @@ START_TEST(priority_is_taken_from_the_others)
 }
 END_TEST
 
+/* --- idle time, 1 MB/s: a byte is a us --- */
+
+static mono_t
+idle_time_of(struct pacer *p, mono_t now)
+{
+	mono_t found = 0;
+
+	while (pacer_use_idle(p, 1, now))
+		found += US;
+	return found;
+}
+
+START_TEST(half_of_the_time_that_nobody_wanted_is_kept)
+{
+	struct pacer p;
+
+	pacer_init(&p, 1000000, 0, 0);
+	ck_assert(!pacer_use_idle(&p, 1, 0));
+	ck_assert(pacer_ready(&p, 21 * MS));
+	ck_assert_int_eq(idle_time_of(&p, 21 * MS), 10 * MS);
+	/* It is used up. */
+	ck_assert(!pacer_use_idle(&p, 1, 21 * MS));
+	ck_assert_int_eq(idle_time_of(&p, 10000 * MS), PACER_IDLE_MAX);
+}
+END_TEST
+
+START_TEST(no_time_is_idle_while_packets_wait)
+{
+	struct pacer p;
+
+	pacer_init(&p, 1000000, 0, 0);
+	pacer_set_backlogged(&p, true);
+	ck_assert(!pacer_use_idle(&p, 1, 100 * MS));
+	pacer_set_backlogged(&p, false);
+	pacer_charge(&p, 100000, 100 * MS);
+	ck_assert(!pacer_use_idle(&p, 1, 190 * MS));
+}
+END_TEST
+
+START_TEST(idle_time_pays_for_whole_packets_only)
+{
+	struct pacer p;
+
+	pacer_init(&p, 1000000, 10, 0);
+	ck_assert(pacer_ready(&p, 3 * MS));
+	ck_assert(!pacer_use_idle(&p, 991, 3 * MS));
+	ck_assert(pacer_use_idle(&p, 990, 3 * MS));
+	pacer_init(&p, 0, 10, 0);
+	ck_assert(pacer_use_idle(&p, 990, 0));
+}
+END_TEST
+
 Suite *
 pacer_suite(void)
 {
@@ -375,6 +427,9 @@ pacer_suite(void)
 	tcase_add_test(tc, a_first_limit_gives_no_old_credit);
 	tcase_add_loop_test(tc, no_window_exceeds_the_documented_depth, 0, 12);
 	tcase_add_test(tc, priority_is_taken_from_the_others);
+	tcase_add_test(tc, half_of_the_time_that_nobody_wanted_is_kept);
+	tcase_add_test(tc, no_time_is_idle_while_packets_wait);
+	tcase_add_test(tc, idle_time_pays_for_whole_packets_only);
 	suite_add_tcase(s, tc);
 	return s;
 }

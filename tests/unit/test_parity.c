@@ -23,6 +23,22 @@ static struct parity_rx rx;
 static struct wire_inner sum_in;
 static uint8_t sum[2048];
 static size_t sum_len;
+static bool tap;
+
+/* The parity comes that has been made up, as seq. */
+static struct pktbuf *
+restore(uint64_t seq, unsigned span)
+{
+	struct link_arrival a = {
+		.h.seq = seq, .in = sum_in, .packet = sum, .len = sum_len
+	};
+	struct pktbuf *pb;
+
+	a.in.flags |= (uint8_t)(span << WIRE_PARITY_SHIFT);
+	pb = parity_restore(&rx, t->pool, &a, tap, now);
+	sum_in = a.in;
+	return pb;
+}
 
 static void
 setup(void)
@@ -32,9 +48,9 @@ setup(void)
 	sum_len = 0;
 	sum_in = (struct wire_inner){ 0 };
 	memset(sum, 0, sizeof(sum));
+	tap = false;
 	/* From the first parity on what comes is kept. */
-	ck_assert_ptr_null(parity_restore(
-	    &rx, t->pool, KNOWN_AT, &sum_in, sum, 0, false, now));
+	ck_assert_ptr_null(restore(KNOWN_AT, 0));
 }
 
 static void
@@ -85,11 +101,25 @@ static void
 hear(uint64_t seq, const struct packet *p, const struct wire_inner *in)
 {
 	struct pktbuf *pb = pktbuf_alloc(t->pool, p->len);
+	const struct link_arrival a = {
+		.h.seq = seq, .in = *in, .packet = pb->data, .len = p->len
+	};
 
 	memcpy(pb->data, p->bytes, p->len);
 	pb->len = (uint32_t)p->len;
-	parity_heard(&rx, t->pool, seq, in, pb, now);
-	pktbuf_free(t->pool, pb); /* as when it has been delivered */
+	parity_heard(&rx, t->pool, &a, pb, now);
+	/* As when it has been delivered: the header goes. */
+	memset(pb->data - WIRE_INNER_LEN, 0xff, WIRE_INNER_LEN);
+	pktbuf_free(t->pool, pb);
+}
+
+static void
+hear_control(uint64_t seq, enum wire_control control)
+{
+	const struct link_arrival a = { .h.seq = seq,
+		.in.control = (uint8_t)control };
+
+	parity_heard(&rx, t->pool, &a, NULL, now);
 }
 
 /* A group of n packets, first to first + n - 1; of mask lost ones. */
@@ -104,14 +134,6 @@ group(uint64_t first, unsigned n, unsigned lost)
 		if ((lost & 1U << i) == 0)
 			hear(first + i, &p, &in);
 	}
-}
-
-static struct pktbuf *
-restore(uint64_t seq, unsigned span)
-{
-	sum_in.flags |= (uint8_t)(span << WIRE_PARITY_SHIFT);
-	return parity_restore(
-	    &rx, t->pool, seq, &sum_in, sum, sum_len, false, now);
 }
 
 static void
@@ -177,9 +199,7 @@ END_TEST
 
 START_TEST(a_control_packet_between_is_no_part_of_the_sum)
 {
-	const struct wire_inner in = { .control = WIRE_REPORT };
-
-	parity_heard(&rx, t->pool, 105, &in, NULL, now);
+	hear_control(105, WIRE_REPORT);
 	group(100, 5, 1 << 2);
 	is_the_lost_one(restore(106, 6), 2);
 }
@@ -195,17 +215,34 @@ END_TEST
 
 START_TEST(nothing_is_kept_when_the_peer_sends_none_any_more)
 {
-	const struct wire_inner in = { .control = WIRE_KEEPALIVE };
-
 	group(100, 10, 0);
 	ck_assert_uint_gt(pktbuf_used(t->pool, PKTBUF_IO), 0);
 	now += PARITY_IDLE + 1;
-	parity_heard(&rx, t->pool, 110, &in, NULL, now);
+	hear_control(110, WIRE_KEEPALIVE);
 	ck_assert_uint_eq(pktbuf_used(t->pool, PKTBUF_IO), 0);
 }
 END_TEST
 
 /* --- what cannot be --- */
+
+/* A frame has no length of its own but what its IP header says. */
+START_TEST(frames_are_made_if_they_carry_ip)
+{
+	struct wire_inner in = header(0);
+	struct packet p;
+	struct pktbuf *pb;
+
+	tap = true;
+	packet_ip(&p, 4, IPPROTO_UDP, 200);
+	packet_frame(&p, _i == 0 ? 0x0800 : 0x0806, 1);
+	add(&p, &in);
+	pb = restore(100, 1);
+	ck_assert((pb != NULL) == (_i == 0));
+	if (pb != NULL)
+		ck_assert_uint_eq(pb->len, p.len);
+	pktbuf_free(t->pool, pb);
+}
+END_TEST
 
 START_TEST(a_sum_that_is_shorter_than_its_packets_makes_nothing)
 {
@@ -215,11 +252,15 @@ START_TEST(a_sum_that_is_shorter_than_its_packets_makes_nothing)
 }
 END_TEST
 
+/* Numbers begin at 1: what has come is a whole group, less the first. */
 START_TEST(a_span_from_before_the_first_number_makes_nothing)
 {
-	ck_assert_ptr_null(restore(10, 15));
-	ck_assert_ptr_null(restore(15, 15));
+	parity_forget(&rx, t->pool);
 	ck_assert_ptr_null(restore(1, 0));
+	group(1, 14, 1);
+	ck_assert_ptr_null(restore(15, 15));
+	sum_in.flags &= WIRE_PARITY_FLAGS;
+	is_the_lost_one(restore(15, 14), 0);
 }
 END_TEST
 
@@ -393,6 +434,7 @@ parity_suite(void)
 	tcase_add_test(tc, nothing_is_kept_when_the_peer_sends_none_any_more);
 	tcase_add_test(
 	    tc, a_sum_that_is_shorter_than_its_packets_makes_nothing);
+	tcase_add_loop_test(tc, frames_are_made_if_they_carry_ip, 0, 2);
 	tcase_add_test(tc, a_span_from_before_the_first_number_makes_nothing);
 	tcase_add_test(tc, random_sums_make_ip_packets_or_nothing);
 	tcase_add_test(tc, a_line_that_loses_nothing_has_no_parity);

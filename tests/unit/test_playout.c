@@ -5,7 +5,6 @@
  */
 #include "config.h"
 
-#include <netinet/in.h>
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +21,7 @@
 #define GAP (1 * MSEC)		  /* between packets of a bulk flow */
 #define NEVER_LONGER (100 * MSEC) /* than this does a packet wait */
 #define MEMORY (64 << 20)
-#define BEGIN 32		  /* packets of a TCP flow */
+#define BEGIN 32 /* packets of a TCP flow */
 
 Suite *playout_suite(void);
 
@@ -134,14 +133,14 @@ about(mono_t value, mono_t wanted)
 
 /* The next packet of a flow by a line whose delay is mean as a rule. */
 static mono_t
-wait_by_line(uint16_t bucket, uint8_t proto, mono_t delay, mono_t mean)
+wait_by_line(bool tcp, mono_t delay, mono_t mean)
 {
-	struct pktbuf *pb = make(bucket, delay);
+	struct pktbuf *pb = make(0, delay);
 
-	pb->proto = proto;
+	pb->tcp = tcp;
 	pb->line_delay = wire_delay(wire_stamp(now + skew - mean), now);
 	playout_input(p, pb, now);
-	for (int i = 0; i < 2000 && left[bucket] < came[bucket]; i++)
+	for (int i = 0; i < 2000 && left[0] < came[0]; i++)
 		pass_time(TICK / 4);
 	return waited;
 }
@@ -232,49 +231,57 @@ START_TEST(a_tcp_flow_begins_with_the_delay_of_its_line)
 	for (int i = 0; i < BEGIN; i++) {
 		mono_t delay = (10 + i % 20) * MSEC;
 
-		about(wait_by_line(0, IPPROTO_TCP, delay, 40 * MSEC),
-		    40 * MSEC - delay);
+		about(wait_by_line(true, delay, 40 * MSEC), 40 * MSEC - delay);
 		pass_time(30 * MSEC);
 	}
-	ck_assert_int_eq(
-	    wait_by_line(0, IPPROTO_TCP, 10 * MSEC, 40 * MSEC), 0);
+	ck_assert_int_eq(wait_by_line(true, 10 * MSEC, 40 * MSEC), 0);
 }
 END_TEST
 
 START_TEST(it_waits_for_no_more_than_that)
 {
-	ck_assert_int_eq(
-	    wait_by_line(0, IPPROTO_TCP, 40 * MSEC, 40 * MSEC), 0);
-	ck_assert_int_eq(
-	    wait_by_line(0, IPPROTO_TCP, 70 * MSEC, 40 * MSEC), 0);
-	about(wait_by_line(0, IPPROTO_TCP, 0, SEC), NEVER_LONGER);
+	ck_assert_int_eq(wait_by_line(true, 40 * MSEC, 40 * MSEC), 0);
+	ck_assert_int_eq(wait_by_line(true, 70 * MSEC, 40 * MSEC), 0);
+	about(wait_by_line(true, 0, SEC), NEVER_LONGER);
 }
 END_TEST
 
 START_TEST(it_begins_again_after_a_pause)
 {
 	for (int i = 0; i < BEGIN; i++)
-		wait_by_line(0, IPPROTO_TCP, 40 * MSEC, 40 * MSEC);
+		wait_by_line(true, 40 * MSEC, 40 * MSEC);
 	pass_time(9 * SEC);
-	ck_assert_int_eq(
-	    wait_by_line(0, IPPROTO_TCP, 10 * MSEC, 40 * MSEC), 0);
+	ck_assert_int_eq(wait_by_line(true, 10 * MSEC, 40 * MSEC), 0);
 	pass_time(11 * SEC);
-	about(wait_by_line(0, IPPROTO_TCP, 10 * MSEC, 40 * MSEC), 30 * MSEC);
+	about(wait_by_line(true, 10 * MSEC, 40 * MSEC), 30 * MSEC);
+}
+END_TEST
+
+/* A bucket may have another flow at any time. */
+START_TEST(another_flow_of_the_bucket_begins_with_its_syn)
+{
+	struct pktbuf *pb;
+
+	for (int i = 0; i < BEGIN; i++)
+		wait_by_line(true, 40 * MSEC, 40 * MSEC);
+	pb = make(0, 40 * MSEC);
+	pb->tcp = pb->syn = true;
+	pb->line_delay = wire_delay(wire_stamp(now + skew - 40 * MSEC), now);
+	playout_input(p, pb, now);
+	about(wait_by_line(true, 10 * MSEC, 40 * MSEC), 30 * MSEC);
 }
 END_TEST
 
 START_TEST(a_call_or_a_game_begins_at_once)
 {
-	ck_assert_int_eq(
-	    wait_by_line(0, IPPROTO_UDP, 10 * MSEC, 40 * MSEC), 0);
-	ck_assert_int_eq(wait_by_line(0, 0, 10 * MSEC, 40 * MSEC), 0);
+	ck_assert_int_eq(wait_by_line(false, 10 * MSEC, 40 * MSEC), 0);
 }
 END_TEST
 
 START_TEST(what_a_bulk_flow_knows_counts_more)
 {
 	flow(0, GAP, SEC / 4, 50 * MSEC);
-	about(wait_by_line(0, IPPROTO_TCP, 45 * MSEC, 90 * MSEC), 5 * MSEC);
+	about(wait_by_line(true, 45 * MSEC, 90 * MSEC), 5 * MSEC);
 }
 END_TEST
 
@@ -530,6 +537,7 @@ playout_suite(void)
 	tcase_add_test(tc, a_tcp_flow_begins_with_the_delay_of_its_line);
 	tcase_add_test(tc, it_waits_for_no_more_than_that);
 	tcase_add_test(tc, it_begins_again_after_a_pause);
+	tcase_add_test(tc, another_flow_of_the_bucket_begins_with_its_syn);
 	tcase_add_test(tc, a_call_or_a_game_begins_at_once);
 	tcase_add_test(tc, what_a_bulk_flow_knows_counts_more);
 	tcase_add_test(tc, buckets_do_not_know_each_other);
