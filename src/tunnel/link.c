@@ -86,6 +86,7 @@ link_forget_traffic(struct tunnel *t, struct link *l)
 	retain_clear(&l->retain, t->pool);
 	parity_drop(&l->parity_tx, t->pool);
 	parity_forget(&l->parity_rx, t->pool);
+	l->parity_worth = (struct parity_worth){ 0 };
 	l->stats.lost_before += l->meter.lost;
 	l->stats.reordered_before += l->meter.reordered;
 	meter_reset(&l->meter);
@@ -463,6 +464,7 @@ link_put_counts(struct link *l, uint8_t out[WIRE_COUNTS_LEN])
 	struct wire_counts c = {
 		.highest = l->rx_highest,
 		.received = l->rx_received,
+		.restored = l->stats.restored,
 	};
 
 	if (l->rx_received - l->counted < COUNTS_WORTH)

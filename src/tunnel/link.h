@@ -128,13 +128,14 @@ struct link {
 	struct retain retain;		/* sent, not yet acknowledged */
 	struct meter meter;		/* received, for our reports */
 	struct parity_tx parity_tx;	/* sent since the last one */
-	struct parity_rx parity_rx;	/* received lately */
-	struct delay delay;		/* one way, as the peer reports it */
-	mono_t delay_est;		/* the same beside the other links' */
-	struct fq_ahead ahead_of; /* its packets: what faster links bring */
-	bool starved;		  /* no flow has enough waiting for it */
-	struct rate rate;	  /* that the line was found to carry */
-	struct told told;	  /* totals in the peer's last report */
+	struct parity_worth parity_worth;
+	struct parity_rx parity_rx; /* received lately */
+	struct delay delay;	    /* one way, as the peer reports it */
+	mono_t delay_est;	    /* the same beside the other links' */
+	struct fq_ahead ahead_of;   /* its packets: what faster links bring */
+	bool starved;		    /* no flow has enough waiting for it */
+	struct rate rate;	    /* that the line was found to carry */
+	struct told told;	    /* totals in the peer's last report */
 	uint64_t unreported; /* bytes sent that those do not cover, at most */
 	bool idled;	     /* it could have carried more since that report */
 	bool quiet;	     /* something on it is overdue: rather not more */

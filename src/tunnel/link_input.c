@@ -182,6 +182,7 @@ link_control(
 		wire_get_counts(&c, a->packet);
 		loss_meter_update(
 		    &l->tx_loss, c.highest, (uint32_t)c.received, now);
+		parity_told(l, c.restored, now);
 		tunnel_retune_soon(t);
 	}
 	switch (in->control) {

@@ -7,8 +7,9 @@
  * PACER_DEPTH of R plus, if the process was not scheduled in time while packets
  * waited, PACER_LATE_MAX of R, the latter repaid at no more than 1.25 R.
  * Priority packets and parity are sent without asking: they exceed it by the
- * debt that they leave, and ordinary ones wait until that is paid.  At the line's
- * entrance a burst looks up to 1 ms of R longer, as packets leave in batches.
+ * debt that they leave, and ordinary ones wait until that is paid.  At the
+ * line's entrance a burst looks up to 1 ms of R longer, as packets leave in
+ * batches.
  */
 #ifndef MLVPN_TUNNEL_PACER_H
 #define MLVPN_TUNNEL_PACER_H

@@ -15,6 +15,9 @@
 #include "tunnel/parity.h"
 #include "tunnel/tunnel.h"
 
+/* The peer tells its totals every 250 ms while packets flow. */
+#define TOLD_GAP (500 * NSEC_PER_MSEC)
+
 static void
 xor_bytes(uint8_t *to, const uint8_t *from, size_t len)
 {
@@ -66,7 +69,7 @@ group_size(double loss)
 static mono_t
 age_max(const struct tunnel *t)
 {
-	return mono_later(t->delay_min / 4, PARITY_AGE_MIN);
+	return mono_later(t->delay_min / 2, PARITY_AGE_MIN);
 }
 
 /* CONTROL packets may have used up its numbers, or the line has failed. */
@@ -78,8 +81,10 @@ finish(struct tunnel *t, struct link *l, mono_t now)
 	    p->sum->len + session_overhead(&l->cur), &l->path.peer);
 
 	if (l->in_use && l->tx_seq - p->first <= WIRE_PARITY_SPAN &&
-	    pacer_use_idle(&l->pacer, len, now))
+	    pacer_use_idle(&l->pacer, len, now)) {
+		l->parity_worth.covered += p->n;
 		link_send_parity(t, l, now);
+	}
 	parity_drop(p, t->pool);
 }
 
@@ -110,11 +115,40 @@ add(struct parity_tx *p, const struct wire_inner *in, const struct pktbuf *pb)
 	p->n++;
 }
 
+static bool
+is_worth_it(const struct link *l, mono_t now)
+{
+	return l->in_use && now >= l->parity_worth.paused_until;
+}
+
+void
+parity_told(struct link *l, uint64_t restored, mono_t now)
+{
+	struct parity_worth *w = &l->parity_worth;
+	double losses = loss_meter_value(&l->tx_loss) * (double)w->covered;
+
+	if (restored < w->restored) /* it began anew */
+		*w = (struct parity_worth){ 0 };
+	if (w->judged_at == 0) {
+		if (losses < PARITY_JUDGED)
+			return;
+		w->expected = losses;
+		w->judged_at = now + l->srtt + TOLD_GAP;
+	}
+	if (now < w->judged_at)
+		return;
+	if ((double)(restored - w->restored) * 4 < w->expected)
+		w->paused_until = now + PARITY_PAUSE;
+	w->restored = restored;
+	w->covered = 0;
+	w->judged_at = 0;
+}
+
 void
 parity_sent(struct tunnel *t, struct link *l, const struct wire_inner *in,
     const struct pktbuf *pb, mono_t now)
 {
-	double loss = l->in_use ? loss_meter_value(&l->tx_loss) : 0;
+	double loss = is_worth_it(l, now) ? loss_meter_value(&l->tx_loss) : 0;
 	struct parity_tx *p = &l->parity_tx;
 	uint64_t seq = l->tx_seq - 1;
 

@@ -21,6 +21,10 @@
 #define PARITY_LOSSES 0.15
 /* The earliest end of a group that is not full. */
 #define PARITY_AGE_MIN (1 * NSEC_PER_MSEC)
+/* After so many losses in what was covered at least a quarter of them has to be
+ * restored, or there is none for a while. */
+#define PARITY_JUDGED 8
+#define PARITY_PAUSE (10 * NSEC_PER_SEC)
 /* Without any for so long the peer sends none. */
 #define PARITY_IDLE (2 * NSEC_PER_SEC)
 
@@ -35,6 +39,16 @@ struct parity_tx {
 	uint64_t first;	      /* link sequence of its first packet */
 	unsigned n;	      /* DATA packets in it */
 	mono_t began_at;
+};
+
+/* What the peer could do with it: nothing where packets are lost in a row, or
+ * because the line is full. */
+struct parity_worth {
+	uint64_t covered;  /* packets in groups of late */
+	uint64_t restored; /* in all, as told when that began */
+	double expected;   /* losses among them, when there were enough */
+	mono_t judged_at;  /* when the peer knows; 0: not enough yet */
+	mono_t paused_until;
 };
 
 /* A number of the link that has come. */
@@ -59,6 +73,8 @@ void parity_sent(struct tunnel *t, struct link *l, const struct wire_inner *in,
     const struct pktbuf *pb, mono_t now);
 /* Ends groups that are old enough; returns when to call again. */
 mono_t parity_run(struct tunnel *t, mono_t now);
+/* How many packets of the link the peer has restored in all. */
+void parity_told(struct link *l, uint64_t restored, mono_t now);
 /* The group is of no use any more. */
 void parity_drop(struct parity_tx *p, struct pktbuf_pool *pool);
 

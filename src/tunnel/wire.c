@@ -81,6 +81,7 @@ wire_put_counts(uint8_t out[WIRE_COUNTS_LEN], const struct wire_counts *c)
 {
 	put_be64(out, c->highest);
 	put_be64(out + 8, c->received);
+	put_be64(out + 16, c->restored);
 }
 
 void
@@ -88,6 +89,7 @@ wire_get_counts(struct wire_counts *c, const uint8_t p[WIRE_COUNTS_LEN])
 {
 	c->highest = get_be64(p);
 	c->received = get_be64(p + 8);
+	c->restored = get_be64(p + 16);
 }
 
 uint32_t

@@ -89,12 +89,13 @@ struct wire_inner {
 	uint8_t flags;
 };
 
-/* Receiver's totals of a link, in a keepalive after traffic: 16 bytes. */
+/* Receiver's totals of a link, in a keepalive after traffic: 24 bytes. */
 struct wire_counts {
 	uint64_t highest;  /* link sequence seen */
 	uint64_t received; /* packets since the link's first, mod 2^64 */
+	uint64_t restored; /* of those that did not come, by parity */
 };
-#define WIRE_COUNTS_LEN 16
+#define WIRE_COUNTS_LEN 24
 
 void wire_put_header(uint8_t out[WIRE_HEADER_LEN], const struct wire_header *h);
 /* Has it a sequence, and needs keys? */

@@ -31,6 +31,7 @@ struct bench_row {
 	unsigned start_s; /* 0: as usual */
 	bool both;	  /* directions loaded */
 	bool no_rates;	  /* in the files */
+	unsigned percent; /* of the rates, in the files; 0: 100 */
 	unsigned queue_ms;
 	void (*scenario)(struct bench_world *w); /* NULL: nothing happens */
 };

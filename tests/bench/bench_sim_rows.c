@@ -79,6 +79,8 @@ const struct bench_row bench_rows[] = {
 	{ "blackhole_uneq3", UNEQ3, .scenario = bench_blackhole },
 	{ "heal", EQ2, .scenario = bench_heal },
 	{ "slow200", EQ2, .scenario = bench_slow },
+	{ "over", .n = 2, .line = { LINE(20, 15), LINE(10, 25) },
+	    .percent = 130, .queue_ms = 30 },
 	{ "halved", EQ2, .queue_ms = 300, .scenario = bench_halved },
 	{ "tenth", EQ2, .queue_ms = 300, .scenario = bench_tenth },
 	{ "optimist", EQ2, .queue_ms = 300, .scenario = bench_optimist },

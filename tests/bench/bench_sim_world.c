@@ -45,6 +45,10 @@ setup_of(struct bench_world *w)
 		w->fastest = mono_earlier(w->fastest, su.delay[n]);
 		su.up_Bps[n] = (uint64_t)rate_Bps(l, CLIENT);
 		su.down_Bps[n] = (uint64_t)rate_Bps(l, SERVER);
+		if (w->row->percent != 0) {
+			su.up_Bps[n] = su.up_Bps[n] * w->row->percent / 100;
+			su.down_Bps[n] = su.down_Bps[n] * w->row->percent / 100;
+		}
 		if (w->row->no_rates)
 			su.up_Bps[n] = su.down_Bps[n] = 0;
 		w->line_of[su.lines++] = i;
@@ -281,7 +285,8 @@ show_lines(struct bench_world *w, int end, const uint64_t *before)
 		    (double)l->pacer.rate_Bps / MBIT, l->up ? "" : ", down",
 		    (unsigned long long)l->stats.lost,
 		    (unsigned long long)l->stats.parity,
-		    (unsigned long long)sim_link(w->s, !end, i)->stats.restored);
+		    (unsigned long long)sim_link(w->s, !end, i)
+			->stats.restored);
 	}
 }
 

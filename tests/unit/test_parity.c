@@ -365,7 +365,7 @@ START_TEST(a_packet_alone_has_its_parity_before_a_resend_could_come)
 
 	lossy(1);
 	input(1, LEN);
-	run_for(WAY / 4 - 1);
+	run_for(WAY / 2 - 1);
 	ck_assert_uint_eq(parity_sent_of(&data), 0);
 	run_for(2);
 	ck_assert_uint_eq(parity_sent_of(&data), 1);
@@ -401,6 +401,54 @@ START_TEST(control_packets_between_do_not_make_the_span_too_long)
 		n++;
 	}
 	ck_assert_uint_eq(n, l->stats.parity);
+}
+END_TEST
+
+/* Packets at 1 in 5 ms for some seconds, of which the peer says each 250 ms how
+ * many it has restored: that part of what is lost. */
+static size_t
+parity_while(mono_t span, double part)
+{
+	uint64_t before = l->stats.parity;
+	static double restored;
+
+	for (mono_t end = now + span; now < end; now += 5 * MS) {
+		lossy(10);
+		restored += 0.1 * part;
+		send_by(0, 1, 100);
+		run_for(MS);
+		nsent = 0;
+		if (now / (250 * MS) != (now + 5 * MS) / (250 * MS))
+			parity_told(l, (uint64_t)restored, now);
+	}
+	return l->stats.parity - before;
+}
+
+START_TEST(parity_that_restores_goes_on)
+{
+	parity_while(20 * SEC, 0.7);
+	ck_assert_uint_ge(parity_while(SEC, 0.7), 80);
+}
+END_TEST
+
+START_TEST(parity_that_restores_next_to_nothing_is_given_up_for_a_while)
+{
+	size_t n = parity_while(5 * SEC, 0.1);
+
+	ck_assert_uint_gt(n, PARITY_JUDGED * 5);
+	ck_assert_uint_lt(n, 400);
+	ck_assert_uint_eq(parity_while(4 * SEC, 0.1), 0);
+	/* It is tried again. */
+	ck_assert_uint_gt(parity_while(PARITY_PAUSE, 0.1), 0);
+}
+END_TEST
+
+START_TEST(a_peer_that_begins_anew_is_judged_anew)
+{
+	parity_while(2 * SEC, 0.7);
+	l->parity_worth.restored = 1000000;
+	parity_while(5 * SEC, 0.7);
+	ck_assert_uint_ge(parity_while(SEC, 0.7), 80);
 }
 END_TEST
 
@@ -445,6 +493,10 @@ parity_suite(void)
 	    tc, a_packet_alone_has_its_parity_before_a_resend_could_come);
 	tcase_add_test(
 	    tc, control_packets_between_do_not_make_the_span_too_long);
+	tcase_add_test(tc, parity_that_restores_goes_on);
+	tcase_add_test(
+	    tc, parity_that_restores_next_to_nothing_is_given_up_for_a_while);
+	tcase_add_test(tc, a_peer_that_begins_anew_is_judged_anew);
 	tcase_add_test(tc, a_link_that_is_not_in_use_has_none);
 	suite_add_tcase(s, tc);
 	return s;

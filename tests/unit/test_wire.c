@@ -164,7 +164,8 @@ END_TEST
 
 START_TEST(counts_are_big_endian)
 {
-	struct wire_counts c = { UINT64_C(0x0102030405f6), UINT64_MAX - 1 };
+	struct wire_counts c = { UINT64_C(0x0102030405f6), UINT64_MAX - 1,
+		0x0a0b0c0d };
 	uint8_t out[WIRE_COUNTS_LEN];
 
 	wire_put_counts(out, &c);
@@ -173,6 +174,7 @@ START_TEST(counts_are_big_endian)
 	wire_get_counts(&c, out);
 	ck_assert_uint_eq(c.highest, UINT64_C(0x0102030405f6));
 	ck_assert_uint_eq(c.received, UINT64_MAX - 1);
+	ck_assert_uint_eq(c.restored, 0x0a0b0c0d);
 }
 END_TEST
 

@@ -388,7 +388,7 @@ def main():
     emit("MAC_KEY_SERVER", MAC_KEY[1])
     emit("INNER_DATA", INNER_DATA)
     emit("INNER_CONTROL", INNER_CONTROL)
-    emit("COUNTS", struct.pack(">QQ", SEQ, 0xFFFFFFFFFFFFFFFE))
+    emit("COUNTS", struct.pack(">QQQ", SEQ, 0xFFFFFFFFFFFFFFFE, 0x0A0B0C0D))
     emit("PACKET", PACKET)
     hello = sealed_handshake("AES", AES, True)
     sealed_handshake("CHACHA", CHACHA, False)
