@@ -275,8 +275,7 @@ check_shares(struct world *w, int end, mono_t span)
 			HOLDS(w, got <= rated / 10 + 1000);
 		/* It has borrowed a packet or two, or pays for them; and where
 		 * some are lost, it had time for a parity before. */
-		HOLDS(w,
-		    got <= rated + (w->kind == LOSSY ? 3 : 2) * 1500);
+		HOLDS(w, got <= rated + (w->kind == LOSSY ? 3 : 2) * 1500);
 	}
 }
 

@@ -223,8 +223,7 @@ on_packet(struct sim *s, struct sim_flow *f, int at, const struct sim_packet *p)
 	WATCH_MUST(w, wp->sends > 0);
 	if (wp->arrived_at == 0) {
 		wp->arrived_at = s->now;
-		WATCH_MUST(
-		    w, ++w->restored[at] <= sim_restored(&s->end[at]));
+		WATCH_MUST(w, ++w->restored[at] <= sim_restored(&s->end[at]));
 	}
 	if (wf->got_at[at] == 0)
 		wf->first[at] = p->id;

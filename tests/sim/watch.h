@@ -54,8 +54,8 @@ struct watch {
 	uint64_t urgent_bytes[2];		 /* of these, again */
 	uint64_t reordered;
 	uint64_t restored[2]; /* that no line has brought */
-	mono_t waited;	   /* longest, after the last copy had left */
-	mono_t hole_waits; /* longest, for one hole */
+	mono_t waited;	      /* longest, after the last copy had left */
+	mono_t hole_waits;    /* longest, for one hole */
 };
 
 /* From now on; fails the test with the seed where something is not kept. */
