@@ -118,7 +118,8 @@ add(struct parity_tx *p, const struct wire_inner *in, const struct pktbuf *pb)
 static bool
 is_worth_it(const struct link *l, mono_t now)
 {
-	return l->in_use && now >= l->parity_worth.paused_until;
+	return l->conf.parity && l->in_use &&
+	       now >= l->parity_worth.paused_until;
 }
 
 void

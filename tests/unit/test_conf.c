@@ -87,6 +87,7 @@ START_TEST(smallest_files_have_all_defaults)
 	ck_assert(a->upload_Bps == 0 && a->download_Bps == 0);
 	ck_assert_uint_eq(a->timeout_ms, 10000);
 	ck_assert(!a->fallback_only);
+	ck_assert(a->parity);
 	ck_assert_uint_eq(a->overhead_bytes, 0);
 	conf_free(conf);
 	conf_free(good(SERVER "[a]\nbindport=5080"));
@@ -110,7 +111,7 @@ START_TEST(values_are_stored)
 		 "[b.1_-]\nbindhost=::1\nbindport=65535\n"
 		 "interface=eth0\nbandwidth_upload=2.5mbit\n"
 		 "bandwidth_download=1gbit\ntimeout=5\n"
-		 "fallback_only=yes\noverhead=64\n");
+		 "fallback_only=yes\nparity=no\noverhead=64\n");
 	const struct conf_link *b = &conf->links[0];
 	static const uint8_t ip4[16] = { 10, 0, 0, 1 };
 	char buf[CONF_PREFIXTEXT_MAX];
@@ -146,6 +147,7 @@ START_TEST(values_are_stored)
 	ck_assert(b->upload_Bps == 312500 && b->download_Bps == 125000000);
 	ck_assert_uint_eq(b->timeout_ms, 5000);
 	ck_assert(b->fallback_only);
+	ck_assert(!b->parity);
 	ck_assert_uint_eq(b->overhead_bytes, 64);
 	ck_assert(conf_password_weak(conf));
 	conf_free(conf);

@@ -190,6 +190,7 @@ static const struct {
 	{ "bandwidth_download", "1mbit", IN_LINK, EFFECT_TUNES },
 	{ "timeout", "11", IN_LINK, EFFECT_TUNES },
 	{ "fallback_only", "yes", IN_LINK, EFFECT_TUNES },
+	{ "parity", "no", IN_LINK, EFFECT_TUNES },
 	{ "overhead", "1", IN_LINK, EFFECT_TUNES },
 };
 

@@ -99,6 +99,7 @@ static const struct {
 	    { "", "0", "301", "900ms", "x" } },
 	{ IN_LINK, "fallback_only", { "yes", "no" },
 	    { "", "1", "true", "Yes", "y" } },
+	{ IN_LINK, "parity", { "yes", "no" }, { "", "0", "auto" } },
 	{ IN_LINK, "overhead", { "0", "8", "64" }, { "", "65", "-1", "8b" } },
 };
 

@@ -452,6 +452,18 @@ START_TEST(a_peer_that_begins_anew_is_judged_anew)
 }
 END_TEST
 
+START_TEST(nor_has_one_that_is_configured_so)
+{
+	size_t data;
+
+	lossy(10);
+	l->conf.parity = false;
+	for (unsigned n = 0; n < 60; n++)
+		send_by(0, 1, 100);
+	ck_assert_uint_eq(parity_sent_of(&data), 0);
+}
+END_TEST
+
 START_TEST(a_link_that_is_not_in_use_has_none)
 {
 	size_t data;
@@ -497,6 +509,7 @@ parity_suite(void)
 	tcase_add_test(
 	    tc, parity_that_restores_next_to_nothing_is_given_up_for_a_while);
 	tcase_add_test(tc, a_peer_that_begins_anew_is_judged_anew);
+	tcase_add_test(tc, nor_has_one_that_is_configured_so);
 	tcase_add_test(tc, a_link_that_is_not_in_use_has_none);
 	suite_add_tcase(s, tc);
 	return s;

@@ -125,7 +125,7 @@ static const char *const link_names[] = { "name", "state", "state_s", "peer",
 	"noise_ms", "loss_tx", "loss_rx", "rate_tx_Bps", "rate_rx_Bps",
 	"rate_conf_Bps", "rate_best_Bps", "rate_phase", "rate_limited",
 	"tx_bytes", "rx_bytes", "tx_packets", "rx_packets", "in_flight", "lost",
-	"resent", "copies", "trials", "held", "late", "duplicates",
+	"resent", "copies", "trials", "parity", "restored", "held", "late", "duplicates",
 	"held_packets", "lost_rx", "reordered", "handshakes", "flaps",
 	"drops.malformed", "drops.auth", "drops.replay", "drops.stranger",
 	"drops.limit", "drops.send" };
