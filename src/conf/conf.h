@@ -52,7 +52,7 @@ struct conf_link {
 	uint64_t download_Bps;		 /* server to client; 0: not limited */
 	uint32_t timeout_ms;
 	bool fallback_only;
-	bool parity; /* of packets that we send */
+	bool parity;		 /* of packets that we send */
 	uint32_t overhead_bytes; /* counted on top of each outer packet */
 };
 

@@ -60,6 +60,7 @@
  * nobody sees, more than base rises meanwhile (excess.c). */
 #define TRIM 64
 #define TRIM_ALWAYS 256
+#define RESTED_MAX (10 * NSEC_PER_SEC / TRIM_ALWAYS) /* for so long none */
 #define HOLD (1 * NSEC_PER_SEC) /* between two probes that failed */
 #define SURPLUS 1.4 /* of the rate over what arrives, random loss included */
 
@@ -469,6 +470,19 @@ probe(struct rate *r, const struct rate_sample *s, mono_t now)
 	r->raise_at = now + (near ? 2 * gap : gap);
 }
 
+/* A line that is idle drains by itself, as in BBR's PROBE_RTT. */
+static void
+note_rest(struct rate *r)
+{
+	mono_t span = r->step.span;
+	mono_t used = (mono_t)((double)r->step.bytes / (double)r->now_Bps *
+			       (double)NSEC_PER_SEC);
+
+	r->rested = mono_later(r->rested - span / TRIM_ALWAYS, 0);
+	if (used < span / 2)
+		r->rested = mono_earlier(r->rested + span - used, RESTED_MAX);
+}
+
 /* With some hysteresis: what is sent now is seen a round trip later. */
 static void
 trim(struct rate *r, const struct rate_sample *s)
@@ -478,10 +492,13 @@ trim(struct rate *r, const struct rate_sample *s)
 				    : excess_standing(&r->excess) > little &&
 					  rate_is_used(r);
 
+	note_rest(r);
 	if (r->phase != RATE_CRUISE || !s->soonest)
 		r->trim = 0;
+	else if (left)
+		r->trim = TRIM;
 	else
-		r->trim = left ? TRIM : TRIM_ALWAYS;
+		r->trim = r->rested > 0 ? 0 : TRIM_ALWAYS;
 }
 
 /* What the line cannot queue it drops, and we send it again: the sender in the

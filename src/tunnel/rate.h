@@ -68,6 +68,7 @@ struct rate {
 	/* RATE_CRUISE */
 	unsigned trim; /* this part of the rate less: drains the line */
 	unsigned soft; /* steps with a small excess, in a row */
+	mono_t rested; /* idle time that has drained what trim would */
 	mono_t raise_at, lowered_at;
 	/* RATE_DRAIN */
 	uint64_t return_Bps; /* if it was a mistake */

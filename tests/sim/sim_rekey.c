@@ -123,14 +123,14 @@ START_TEST(lost_handshakes_lose_no_packet)
 	s = sim_new_up(&su);
 	s->filter = harm_handshakes;
 	s->filter_ctx = &loss;
-	f = load_both(s, 41 * SEC);
-	for (int k = 0; k < 10; k++) {
+	f = load_both(s, 81 * SEC);
+	for (int k = 0; k < 20; k++) {
 		sim_for(s, 4 * SEC);
 		rekey(s);
 	}
-	sim_until(s, 42 * SEC);
+	sim_until(s, 82 * SEC);
 	nothing_lost(&f);
-	ck_assert_uint_ge(handshakes(s, CLIENT), 2 * 7);
+	ck_assert_uint_ge(handshakes(s, CLIENT), 2 * 14);
 	ck_assert_uint_eq(s->end[SERVER].events[TUNNEL_LINK_DOWN], 0);
 	sim_check(s);
 	sim_free(s);

@@ -49,6 +49,33 @@ START_TEST(the_soonest_line_sends_a_trace_less)
 }
 END_TEST
 
+/* As BBR's PROBE_RTT does, or a pause. */
+START_TEST(a_line_that_has_rested_drains_itself)
+{
+	begin(50);
+	line_run(&line, 2 * SEC);
+	ck_assert_uint_eq(trimmed(), 256);
+	line.app_Bps = 0.5 * MBIT;
+	line_run(&line, 300 * MS);
+	line.app_Bps = 0;
+	line_run(&line, SEC);
+	ck_assert_uint_eq(trimmed(), 0);
+	line_run(&line, 7 * SEC);
+	ck_assert_uint_eq(trimmed(), 0);
+	line_run(&line, 4 * SEC);
+	ck_assert_uint_eq(trimmed(), 256);
+}
+END_TEST
+
+START_TEST(a_line_that_is_used_for_more_than_half_has_not)
+{
+	begin(50);
+	line.app_Bps = 30 * MBIT;
+	line_run(&line, 20 * SEC);
+	ck_assert_uint_eq(trimmed(), 256);
+}
+END_TEST
+
 /* It would carry less for nothing. */
 START_TEST(a_line_that_is_not_the_soonest_sends_at_its_rate)
 {
@@ -179,6 +206,8 @@ rate_trim_suite(void)
 	int n = nitems_of(mbits);
 
 	tcase_add_loop_test(tc, the_soonest_line_sends_a_trace_less, 0, n);
+	tcase_add_test(tc, a_line_that_has_rested_drains_itself);
+	tcase_add_test(tc, a_line_that_is_used_for_more_than_half_has_not);
 	tcase_add_loop_test(
 	    tc, a_line_that_is_not_the_soonest_sends_at_its_rate, 0, n);
 	tcase_add_loop_test(tc, a_queue_that_is_left_is_emptied_once, 0, n);

@@ -125,10 +125,10 @@ static const char *const link_names[] = { "name", "state", "state_s", "peer",
 	"noise_ms", "loss_tx", "loss_rx", "rate_tx_Bps", "rate_rx_Bps",
 	"rate_conf_Bps", "rate_best_Bps", "rate_phase", "rate_limited",
 	"tx_bytes", "rx_bytes", "tx_packets", "rx_packets", "in_flight", "lost",
-	"resent", "copies", "trials", "parity", "restored", "held", "late", "duplicates",
-	"held_packets", "lost_rx", "reordered", "handshakes", "flaps",
-	"drops.malformed", "drops.auth", "drops.replay", "drops.stranger",
-	"drops.limit", "drops.send" };
+	"resent", "copies", "trials", "parity", "restored", "held", "late",
+	"duplicates", "held_packets", "lost_rx", "reordered", "handshakes",
+	"flaps", "drops.malformed", "drops.auth", "drops.replay",
+	"drops.stranger", "drops.limit", "drops.send" };
 
 static const char *const bond_names[] = { "state", "queue_bytes",
 	"queue_packets", "queue_flows", "again_bytes", "again_packets", "marks",
