@@ -166,6 +166,8 @@ parity_sent(struct tunnel *t, struct link *l, const struct wire_inner *in,
 		finish(t, l, now);
 }
 
+/* --- in --- */
+
 void
 parity_forget(struct parity_rx *p, struct pktbuf_pool *pool)
 {
@@ -181,28 +183,6 @@ forget_old(struct parity_rx *p, struct pktbuf_pool *pool, mono_t now)
 	if (p->heard_at != 0 && now - p->heard_at > PARITY_IDLE)
 		parity_forget(p, pool);
 }
-
-mono_t
-parity_run(struct tunnel *t, mono_t now)
-{
-	mono_t next = MONO_NEVER;
-
-	for (unsigned i = 0; i < LINKS_MAX; i++) {
-		struct link *l = &t->links[i];
-		mono_t due = l->parity_tx.began_at + age_max(t);
-
-		forget_old(&l->parity_rx, t->pool, now);
-		if (l->parity_tx.sum == NULL)
-			continue;
-		if (due <= now)
-			finish(t, l, now);
-		else
-			next = mono_earlier(next, due);
-	}
-	return next;
-}
-
-/* --- in --- */
 
 static struct parity_slot *
 slot_of(struct parity_rx *p, uint64_t seq)
@@ -266,11 +246,11 @@ struct pktbuf *
 parity_restore(struct parity_rx *p, struct pktbuf_pool *pool,
     struct link_arrival *a, bool tap, mono_t now)
 {
-	uint64_t seq = a->h.seq, span = a->in.flags >> WIRE_PARITY_SHIFT, lost;
+	uint64_t seq = a->h.seq, span = a->in.flags >> WIRE_PARITY_SHIFT;
 	struct pktbuf *pb;
 
 	p->heard_at = now;
-	if (span >= seq || (lost = missing(p, seq - span, seq)) == 0 ||
+	if (span >= seq || missing(p, seq - span, seq) == 0 ||
 	    (pb = pktbuf_alloc(pool, a->len)) == NULL)
 		return NULL;
 	memcpy(pb->data, a->packet, a->len);
@@ -281,4 +261,26 @@ parity_restore(struct parity_rx *p, struct pktbuf_pool *pool,
 		return pb;
 	pktbuf_free(pool, pb);
 	return NULL;
+}
+
+/* --- time --- */
+
+mono_t
+parity_run(struct tunnel *t, mono_t now)
+{
+	mono_t next = MONO_NEVER;
+
+	for (unsigned i = 0; i < LINKS_MAX; i++) {
+		struct link *l = &t->links[i];
+		mono_t due = l->parity_tx.began_at + age_max(t);
+
+		forget_old(&l->parity_rx, t->pool, now);
+		if (l->parity_tx.sum == NULL)
+			continue;
+		if (due <= now)
+			finish(t, l, now);
+		else
+			next = mono_earlier(next, due);
+	}
+	return next;
 }

@@ -24,6 +24,7 @@ static struct wire_inner sum_in;
 static uint8_t sum[2048];
 static size_t sum_len;
 static bool tap;
+static double restored; /* by the peer, in all */
 
 /* The parity comes that has been made up, as seq. */
 static struct pktbuf *
@@ -49,6 +50,7 @@ setup(void)
 	sum_in = (struct wire_inner){ 0 };
 	memset(sum, 0, sizeof(sum));
 	tap = false;
+	restored = 0;
 	/* From the first parity on what comes is kept. */
 	ck_assert_ptr_null(restore(KNOWN_AT, 0));
 }
@@ -410,7 +412,6 @@ static size_t
 parity_while(mono_t span, double part)
 {
 	uint64_t before = l->stats.parity;
-	static double restored;
 
 	for (mono_t end = now + span; now < end; now += 5 * MS) {
 		lossy(10);
